@@ -8,7 +8,7 @@
 # TORCH_INDEX_URL is the package index that torch comes from. Empty means pip's own, whose Linux wheels for
 # x86_64 carry CUDA: they run on a CPU too, but take some gigabytes. For a small CPU image, or for another
 # version of CUDA, pass the index that PyTorch's installation page gives for it.
-# EXTRAS are those of pyproject.toml: mcp for /mcp, redis for counts of use that several servers share.
+# EXTRAS are those of pyproject.toml, with gpu added for cuda: mcp for /mcp, redis for counts of use that several servers share.
 
 FROM python:3.11-slim AS build
 ARG TORCH_INDEX_URL=""
@@ -18,19 +18,21 @@ ENV PATH=/opt/dragoman/bin:$PATH
 # Torch alone, and first: it is the largest part and changes the least. Its version is the index's newest.
 # hadolint ignore=DL3013
 RUN --mount=type=cache,target=/root/.cache/pip \
-    pip install ${TORCH_INDEX_URL:+--index-url "$TORCH_INDEX_URL"} "torch>=2.6"
+    pip install ${TORCH_INDEX_URL:+--index-url "$TORCH_INDEX_URL"} "torch>=2.12"
 WORKDIR /src
 COPY pyproject.toml README.md LICENSE ./
 COPY models models
 COPY service service
+ARG DEVICE=cpu
 ARG EXTRAS=mcp,redis
 # hadolint ignore=DL3013
-RUN --mount=type=cache,target=/root/.cache/pip pip install ".[$EXTRAS]"
+RUN --mount=type=cache,target=/root/.cache/pip \
+    if [ "$DEVICE" = cuda ]; then EXTRAS="$EXTRAS,gpu"; fi; pip install ".[$EXTRAS]"
 
 FROM python:3.11-slim
 ARG DEVICE=cpu
 COPY --from=build /opt/dragoman /opt/dragoman
-# On a GPU Triton builds its launchers with a C compiler; what it builds is kept on the cache volume.
+# On a GPU Triton builds its launchers with a C compiler.
 # hadolint ignore=DL3008
 RUN if [ "$DEVICE" = cuda ]; then apt-get update && apt-get install -y --no-install-recommends gcc libc6-dev \
     && rm -rf /var/lib/apt/lists/*; fi
@@ -43,7 +45,6 @@ ENV PATH=/opt/dragoman/bin:$PATH \
     DRAGOMAN_HOST=0.0.0.0 \
     DRAGOMAN_CACHE_DIR=/var/cache/dragoman \
     DRAGOMAN_DATA_DIR=/var/lib/dragoman \
-    TRITON_CACHE_DIR=/var/cache/dragoman/triton \
     NVIDIA_DRIVER_CAPABILITIES=compute,utility
 VOLUME ["/var/cache/dragoman", "/var/lib/dragoman"]
 EXPOSE 8080

@@ -33,14 +33,16 @@ check: $(VENV)/installed
 
 # The second time with Triton's interpreter: without a GPU the kernels run no other way.
 test: check
-	$(BIN)/python -m pytest -n 2 --dist loadfile
-	TRITON_INTERPRET=1 $(BIN)/python -m pytest tests/engine/test_native_kernels.py
+	$(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder
+	TRITON_INTERPRET=1 $(BIN)/python -m pytest -n 2 --maxschedchunk 1 tests/engine/test_native_kernels.py
 
-# Hours of what `make test` has in short: growth of the work with the text, mutated requests, a mixed load.
+# Hours of what `make test` has in short: every kernel for every GPU, growth of the work with the text, mutated requests, a mixed load.
 test-slow: $(VENV)/installed
+	COMPILE=all $(BIN)/python -m pytest -n 2 tests/engine/test_native_compile.py
 	LINEAR_S=2 $(BIN)/python -m pytest -n 2 tests/slow/test_linear.py
 	PYTHONPATH=.:tests:tests/support $(BIN)/python tests/slow/fuzz.py --requests 20000
 	PYTHONPATH=.:tests:tests/support $(BIN)/python tests/slow/soak.py --seconds 1800
+	PYTHONPATH=.:tests:tests/support $(BIN)/python tests/slow/attack.py --seconds 1800 --workers 2
 
 # What a GPU has to show: tests, exactness for every family, speed, in one JSON file. Needs torch and transformers.
 gpu:

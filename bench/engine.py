@@ -21,7 +21,7 @@ import sys
 import tempfile
 import threading
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
@@ -30,6 +30,9 @@ import torch
 import transformers
 from transformers import BartConfig, BartForConditionalGeneration, MarianConfig, MarianMTModel
 
+from models.engine.batching import CPU_SIZES, BatchingEngine
+from models.engine.ct2 import Ct2Backend
+from models.engine.gpu import GPU_SIZES, load_cublas
 from models.engine.native import NativeEngine
 from models.engine.native.limits import limits_for
 from models.engine.protocol import Decoding, Generation
@@ -346,6 +349,7 @@ class Bench:
     def ctranslate2_cases(self, workload: Workload):
         import ctranslate2
 
+        load_cublas()
         with tempfile.TemporaryDirectory() as folder:
             convert(workload.model(self.tiny), folder)
             compute = "bfloat16" if self.device == "cuda" else "float32"
@@ -354,6 +358,33 @@ class Bench:
             for num_beams in (4, 1):
                 for batch in (workload.static_batch * 2, 1):
                     self.static(workload, num_beams, batch, case, lambda *a: translate(translator, *a))
+            translator.unload_model()
+            self.ctranslate2_product(workload, folder, compute, case)
+
+    def ctranslate2_product(self, workload: Workload, folder: str, compute: str, case):
+        """All requests at once through the product's own engine, each output of the average length."""
+        sizes = GPU_SIZES if self.device == "cuda" else CPU_SIZES
+        backend = Ct2Backend(
+            Path(folder),
+            causal=False,
+            max_source_tokens=workload.max_source_tokens,
+            device=self.device,
+            compute_type=compute,
+            sizes=sizes,
+        )
+        engine = BatchingEngine(backend, max_batch_size=sizes.most_rows, max_queue=1 << 20)
+        length = sum(workload.target_range) // 2
+        for num_beams in (4, 1):
+            decoding = Decoding(max_new_tokens=length, min_new_tokens=length, num_beams=num_beams)
+            generations = [
+                replace(each, decoding=decoding)
+                for each in workload.generations(workload.num_requests, num_beams)
+            ]
+            _run(engine, generations[: workload.num_requests // 4])
+            seconds = _run(engine, generations)
+            rate = len(generations) / seconds
+            self.record(**case, case="all at once", num_beams=num_beams, per_s=rate, seconds=seconds)
+        engine.close()
 
 
 def _run(engine, generations) -> float:

@@ -111,7 +111,8 @@ def main() -> None:
     for pair in options.pairs.split(","):
         source, target = pair.split("-")
         first, every = (
-            SentenceTranslator(pool, router.route(router.entry(None), source, target)) for _ in range(2)
+            SentenceTranslator(pool, router.route(router.entry(None), source, target), quality="fast")
+            for _ in range(2)
         )
         print(json.dumps(mended(first, every, rows, source, target), ensure_ascii=False), flush=True)
     pool.close()

@@ -129,8 +129,64 @@ def calendar(kind: str) -> dict[str, list[str]]:
     return found
 
 
+def same_twice(source: str, output: str, rng: random.Random, target: str) -> tuple[str, str] | None:
+    """The second of two countries that the output has becomes the first one."""
+    found = [name for name in COUNTRY_NAMES[target] if _name(name, target).search(output)]
+    if len(found) < 2:
+        return None
+    first, second = rng.sample(found, 2)
+    return source, _name(second, target).sub(first, output)
+
+
+def another_magnitude(source: str, output: str, rng: random.Random, target: str) -> tuple[str, str] | None:
+    """A thousand, a million or a billion becomes another of them."""
+    groups = [group.split() for group in MAGNITUDES[target]]
+    found = [
+        (i, j)
+        for i, group in enumerate(groups)
+        for j, word in enumerate(group)
+        if _name(word, target).search(output)
+    ]
+    if not found:
+        return None
+    i, j = rng.choice(found)
+    other = rng.choice([group for group in groups if group is not groups[i]])
+    return source, _name(groups[i][j], target).sub(other[j], output)
+
+
+def other_direction(source: str, output: str, rng: random.Random, target: str) -> tuple[str, str] | None:
+    """A country that both name becomes North Korea in an English source, and South Korea in the output."""
+    for code in COUNTRIES if target != "en" else ():
+        theirs, ours = (_name(Locale(each).territories[code], each) for each in ("en", target))
+        if theirs.search(source) and ours.search(output):
+            one, other = Locale("en").territories["KP"], Locale(target).territories["KR"]
+            return theirs.sub(one, source), ours.sub(other, output)
+    return None
+
+
 LANGUAGES = ("en", "fr", "es", "de", "it", "pt", "ru", "zh")
 COUNTRIES = "US GB DE FR RU CN IT ES JP IN ID IR IQ IL SY GR PL TR CA AU BR MX AF UA EG".split()  # noqa: SIM905
+COUNTRY_NAMES = {c: [Locale(c).territories[each] for each in COUNTRIES] for c in LANGUAGES}
+SEASONS = {
+    "en": ["spring", "summer", "autumn", "winter"],
+    "fr": ["printemps", "été", "automne", "hiver"],
+    "es": ["primavera", "verano", "otoño", "invierno"],
+    "de": ["Frühling", "Sommer", "Herbst", "Winter"],
+    "it": ["primavera", "estate", "autunno", "inverno"],
+    "pt": ["primavera", "verão", "outono", "inverno"],
+    "ru": ["весной", "летом", "осенью", "зимой"],
+    "zh": ["春季", "夏季", "秋季", "冬季"],
+}
+MAGNITUDES = {  # one, and several
+    "en": ["thousand thousands", "million millions", "billion billions"],
+    "fr": ["mille milliers", "million millions", "milliard milliards"],
+    "es": ["mil miles", "millón millones", "billón billones"],
+    "de": ["tausend Tausende", "Million Millionen", "Milliarde Milliarden"],
+    "it": ["mille migliaia", "milione milioni", "miliardo miliardi"],
+    "pt": ["mil milhares", "milhão milhões", "bilhão bilhões"],
+    "ru": ["тысяча тысяч", "миллион миллионов", "миллиард миллиардов"],
+    "zh": ["千", "百万", "十亿"],
+}
 NEGATIONS = {
     "en": r"n[’']t\b| not\b| never\b",
     "fr": r"\b[Nn](?:e |[’'])|\bpas ",
@@ -171,8 +227,12 @@ DAMAGES: dict[str, tuple[str, Damage]] = {
     "another month": ("date", another(calendar("months"))),
     "another country": (
         "place",
-        another({c: [Locale(c).territories[each] for each in COUNTRIES] for c in LANGUAGES}),
+        another(COUNTRY_NAMES),
     ),
+    "the other Korea": ("place", other_direction),
+    "a country named twice for two": ("place", same_twice),
+    "another season": ("date", another(SEASONS)),
+    "another magnitude": ("number", another_magnitude),
     "a negation dropped": ("negation", drop_negation),
 }
 

@@ -11,6 +11,9 @@ Length = Literal["headline", "short", "medium", "long"]
 SummaryFormat = Literal["paragraph", "bullets"]
 OnUnsupported = Literal["flag", "drop", "retry"]
 TextFormat = Literal["text", "html", "markdown", "xml"]
+Quality = Literal["auto", "best", "fast"]
+"""How a translation is searched: as the model does by itself, and once more with beams where a greedy search
+leaves a sentence in doubt; with beams from the start; or greedily."""
 CheckedKind = Literal["summary", "translation"]
 """The kinds of output that are checked."""
 

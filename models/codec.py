@@ -78,6 +78,13 @@ class Codec:
         # a space stands in for the end, which begins with one: what stands before a space is read as such
         return _TOKENIZED.sub("", _UNSETTLED.sub(" ", text)).rstrip() if self._cleans else self.decode(ids)
 
+    def pieces(self, ids: Sequence[int]) -> list[str]:
+        """The text of each token, with its space; one that is part of a character has none of its own."""
+        return [
+            self.tokenizer.decode([each], skip_special_tokens=True, clean_up_tokenization_spaces=False)
+            for each in ids
+        ]
+
     def has_region(self, purpose: Purpose) -> bool:
         """Return whether the model is told the region of the target language."""
         return False

@@ -300,8 +300,8 @@ class Driver(Generic[T]):
     greedy searches are told as they are written. `at_most` so many generations are submitted in a round, so
     that others get a turn; `in_order` those of a text's beginning come before those of its end, rather than
     long ones first. A round waits for its turn, if there are `turns`, and that time does not count.
-    `on_progress` hears how many of the parts known so far are done: sentences, say, of a translation. A
-    task's failure touches no other.
+    `on_progress` hears how many of the parts known so far are done: sentences, say, of a translation. Engines
+    take turns between drivers of different `flow`. A task's failure touches no other.
     """
 
     def __init__(
@@ -318,6 +318,7 @@ class Driver(Generic[T]):
         turns: Turns | None = None,
         cancel: CancelToken | None = None,
         on_progress: Callable[[int, int], None] | None = None,
+        flow: str = "",
     ):
         self._tasks = [_WholeTask(steps) for steps in tasks]
         self._deadline = deadline
@@ -330,6 +331,7 @@ class Driver(Generic[T]):
         self._turns = turns or Turns()
         self._cancel = cancel or CancelToken()
         self._on_progress = on_progress
+        self._flow = flow
         self._effort = Effort()
         self._progress = self._reported = (0, 0)
         self._ready: deque[tuple[_Task, Any]] = deque((task.root, None) for task in self._tasks)
@@ -554,6 +556,7 @@ class Driver(Generic[T]):
                 replace(
                     pending.generation,
                     deadline=self._deadline,
+                    flow=self._flow,
                     on_token=partial(self._notify, pending) if self._streams_tokens(pending) else None,
                 )
                 for pending in group
@@ -645,9 +648,10 @@ def run_all(
     wait: bool = False,
     in_rounds: bool = True,
     cancel: CancelToken | None = None,
+    flow: str = "",
 ) -> list[Outcome[T]]:
     """Run tasks together and return their outcomes in the same order; see `Driver`."""
-    return Driver(tasks, deadline=deadline, wait=wait, in_rounds=in_rounds, cancel=cancel).run()
+    return Driver(tasks, deadline=deadline, wait=wait, in_rounds=in_rounds, cancel=cancel, flow=flow).run()
 
 
 def run(task: Steps[T], *, deadline: float | None = None, wait: bool = False) -> Outcome[T]:
@@ -656,9 +660,14 @@ def run(task: Steps[T], *, deadline: float | None = None, wait: bool = False) ->
 
 
 def stream(
-    task: Steps[T], *, deadline: float | None = None, tick_s: float = 1.0, cancel: CancelToken | None = None
+    task: Steps[T],
+    *,
+    deadline: float | None = None,
+    tick_s: float = 1.0,
+    cancel: CancelToken | None = None,
+    flow: str = "",
 ) -> Generator[Event | None, None, Outcome[T]]:
     """Run one task for a reader who watches, and return its outcome; see `Driver.events`."""
-    driver = Driver([task], deadline=deadline, in_rounds=False, is_watched=True, cancel=cancel)
+    driver = Driver([task], deadline=deadline, in_rounds=False, is_watched=True, cancel=cancel, flow=flow)
     (outcome,) = yield from driver.events(tick_s)
     return outcome

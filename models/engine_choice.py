@@ -1,14 +1,24 @@
 """Chooses and creates a model's engine, by the model's family, the device and the settings."""
 
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any, Literal
 
 from models.catalog import ModelEntry
 from models.codec import base_decoding
 from models.engine.batching import Backend, BatchingEngine
-from models.engine.gpu import Gpu, Verdicts, has_cuda, look, parameters_in, subject
-from models.engine.protocol import BatchRecord, Engine
+from models.engine.gpu import (
+    Gpu,
+    Verdicts,
+    batch_sizes,
+    context_lost,
+    has_cuda,
+    lack_of_triton,
+    look,
+    parameters_in,
+    subject,
+)
+from models.engine.protocol import BatchRecord, Decoding, Engine
 from models.errors import DragomanError, EngineFailed, ModelUnavailable, NotConvertible
 from models.families import FAMILIES
 from models.store import Store
@@ -24,12 +34,22 @@ Device = Literal["auto", "cpu", "cuda"]
 EngineChoice = Literal["auto", "native", "ct2", "generate"]
 """The engines that a user may ask for.
 
-`auto` is CTranslate2, but on a GPU the native engine for encoder-decoders that pass their trial when they are
-loaded. `native` takes encoder-decoders on either device; on a GPU a failed trial is then an error. What
-CTranslate2 cannot convert, or cannot run on this GPU, is transformers' `generate`'s.
+`auto` is CTranslate2, but on a GPU the native engine for encoder-decoders where it has shown there that it is
+right and faster: in a trial and a race when a model is first loaded. `native` takes encoder-decoders on both
+devices; on a GPU a failed trial is then an error. What CTranslate2 cannot convert, or cannot run on this GPU,
+is transformers' `generate`'s.
 """
 
 Kind = Literal["native", "ct2", "generate"]
+
+CT2_FAILURES = (EngineFailed, RuntimeError, ValueError)
+"""What loading CTranslate2 on a GPU raises: ours, and its own for devices and for numbers."""
+
+GPU_BATCH_LIMIT_S = 300.0
+"""The largest batches take seconds; one that takes as long as this waits for a GPU that has hung."""
+
+RACE_SENTENCES, RACE_ARTICLES = (8, 64), (200, 1000)
+"""The fewest and the most tokens of a race's sources, by what a model is for."""
 
 NO_CUDA = "device is set to cuda, but torch finds no CUDA device"
 
@@ -47,8 +67,8 @@ class EngineMaker:
 
     `on_batch(model, record)` hears of every batch; the native engine has steps instead. `trial_limit_s` is
     how long a native engine on a GPU may take for the answers of its trial (see `models.engine.trial`). With
-    `verdicts` a model that was tried before is not tried again. `secret(name)` is the server's key that an
-    entry's `api_key_env` names.
+    `verdicts` engines are raced, and a model that was tried before is not tried again. `secret(name)` is the
+    server's key that an entry's `api_key_env` names.
     """
 
     def __init__(
@@ -95,8 +115,12 @@ class EngineMaker:
             return "cpu", ""
         if self._wanted == "cuda":
             return "cuda", ""
-        num_parameters = parameters_in(self._store.folder(entry))
-        why = gpu.lack(num_parameters, float16=FAMILIES[entry.family].float16)
+        bytes_each = 1 if self._choice in ("auto", "ct2") else 2  # CTranslate2 has int8 as well
+        why = gpu.lack(
+            parameters_in(self._store.folder(entry)),
+            float16=FAMILIES[entry.family].float16,
+            bytes_each=bytes_each,
+        )
         return ("cpu", why) if why else ("cuda", "")
 
     def make(self, entry: ModelEntry) -> Engine:
@@ -116,14 +140,15 @@ class EngineMaker:
         reason = ""
         if kind == "native":
             engine, reason = self._tried_native(entry)
+            trim_cuda_memory()  # of an engine, or a model, that is not used
             if engine is not None:
                 return engine
             if self._choice == "native":
                 raise ModelUnavailable(f"{entry.name}: the native engine cannot be used here: {reason}")
-            self._fall_back(
-                entry, "the native engine cannot be used here, falling back to another engine", reason
-            )
-            trim_cuda_memory()
+            if reason:
+                self._fall_back(
+                    entry, "the native engine cannot be used here, falling back to another engine", reason
+                )
         try:
             backend = self._generate(entry, device) if kind == "generate" else self._ct2(entry, device)
         except Exception as error:
@@ -133,10 +158,15 @@ class EngineMaker:
                 f"{entry.name}: the native engine cannot be used here ({reason}), and after that no other "
                 f"one could be loaded ({error}); start again with the engine `ct2` or `generate`"
             ) from error
+        return self._batching(entry, backend, device)
+
+    def _batching(self, entry: ModelEntry, backend: Backend, device: str) -> BatchingEngine:
         on_batch, heard = None, self._on_batch
         if heard is not None:
             on_batch = lambda record: heard(entry.name, record)  # noqa: E731
-        return BatchingEngine(backend, max_batch_size=self._max_batch_size, on_batch=on_batch)
+        most = max(self._max_batch_size, backend.sizes.good_rows)
+        limit_s = GPU_BATCH_LIMIT_S if device == "cuda" else None
+        return BatchingEngine(backend, max_batch_size=most, on_batch=on_batch, batch_limit_s=limit_s)
 
     # ------------------------------------------------------------------ engines of other programs
 
@@ -179,23 +209,11 @@ class EngineMaker:
 
     def _ct2(self, entry: ModelEntry, device: str) -> Backend:
         """CTranslate2, or `generate` where it has not the model, or not this GPU."""
-        from models.engine.ct2 import Ct2Backend, sees_cuda
-
         try:
-            if device == "cuda" and not sees_cuda():
-                raise EngineFailed("CTranslate2 finds no CUDA device")
-            numbers = self._numbers(entry) if device == "cuda" else None
-            return Ct2Backend(
-                self._store.ct2_folder(entry, numbers),
-                causal=entry.kind == "causal",
-                max_source_tokens=entry.max_source_tokens,
-                threads=self._threads,
-                device=device,
-                compute_type=numbers or "default",
-            )
+            return self._ct2_on_cuda(entry) if device == "cuda" else self._ct2_on_cpu(entry)
         except NotConvertible as error:
             reason = error.message
-        except (EngineFailed, RuntimeError) as error:
+        except CT2_FAILURES as error:
             if device == "cpu":
                 raise
             reason = str(error)  # a library that is missing, or a driver that is too old
@@ -207,6 +225,40 @@ class EngineMaker:
         else:
             log.warning("%s: %s: %s", entry.name, how, reason)
         return self._generate(entry, device)
+
+    def _ct2_on_cpu(self, entry: ModelEntry) -> Backend:
+        from models.engine.ct2 import Ct2Backend
+
+        return Ct2Backend(
+            self._store.ct2_folder(entry),
+            causal=entry.kind == "causal",
+            max_source_tokens=entry.max_source_tokens,
+            threads=self._threads,
+        )
+
+    def _ct2_on_cuda(self, entry: ModelEntry) -> Backend:
+        """CTranslate2 in 16 bits, or with int8 weights where the GPU has no room for such.
+
+        Raises NotConvertible or one of CT2_FAILURES.
+        """
+        from models.engine.ct2 import Ct2Backend, sees_cuda
+
+        if not sees_cuda():
+            raise EngineFailed("CTranslate2 finds no CUDA device; its wheel needs a driver for CUDA 12")
+        numbers, whole = self._numbers(entry), self._has_room(entry)
+        folder = self._store.folder(entry)
+        free_bytes = 0 if (gpu := self._gpu()) is None else gpu.free_bytes
+        weights = parameters_in(folder) * (2 if whole else 1)
+        return Ct2Backend(
+            self._store.ct2_folder(entry, numbers if whole else None),
+            causal=entry.kind == "causal",
+            max_source_tokens=entry.max_source_tokens,
+            device="cuda",
+            compute_type=numbers if whole else f"int8_{numbers}",
+            sizes=batch_sizes(
+                folder, max(0, free_bytes - weights), entry.max_source_tokens, entry.max_new_tokens
+            ),
+        )
 
     def _generate(self, entry: ModelEntry, device: str) -> Backend:
         from models.engine.generate import GenerateBackend
@@ -224,50 +276,96 @@ class EngineMaker:
         return NativeEngine(model, limits, device=model.device, dtype=model.dtype)
 
     def _tried_native(self, entry: ModelEntry) -> tuple[Engine | None, str]:
-        """The engine if it passes its trial, or None and why there is none. ModelUnavailable without weights.
+        """The engine that has shown that it serves best here, or None and why it is not the native one.
 
-        The error itself does not leave this method: its frames would hold on to the device's memory.
+        None for no reason where CTranslate2 was faster. ModelUnavailable without weights. The error itself
+        does not leave this method: its frames would hold on to the device's memory.
         """
-        if not self._has_kernels():  # plain PyTorch on a GPU gathers whole caches, and others are quicker
-            return None, "Triton, or a C compiler for it (gcc or clang), is missing"
+        if not self._has_room(entry):
+            return None, "the GPU has no room for its weights in 16 bits"
+        if lack := self._lack_of_kernels():  # plain PyTorch on a GPU gathers whole caches; others are quicker
+            return None, lack
         about = {} if self._verdicts is None else self._subject(entry)
         verdict = None if self._verdicts is None else self._verdicts.of(about)
         if verdict is not None and verdict.failure:
             return None, f"{verdict.failure} (on {verdict.date}; that verdict is kept)"
+        races = self._choice == "auto" and self._verdicts is not None
+        if verdict is not None and races and verdict.fastest != "native":
+            log.info("%s: %s", entry.name, verdict.in_words())
+            return None, ""
         model = self._torch_model(entry, "cuda")
         try:
             engine = self._native(entry, model)
         except Exception as error:  # noqa: BLE001 - drivers and compilers raise what they like
             return None, error.message if isinstance(error, DragomanError) else repr(error)
-        if verdict is None:
-            failure = self._failure(engine, model)
-            if self._verdicts is not None:
-                self._verdicts.keep(about, failure)
-            if failure:
-                close_soon(engine)
-                return None, failure
+        if verdict is None and (failure := self._failure(engine, model, about)):
+            close_soon(engine)
+            return None, failure
+        if races and (verdict is None or not verdict.rates):
+            return self._faster(entry, engine, model, about), ""
         return engine, ""
 
-    def _failure(self, engine: "NativeEngine", model: Any) -> str:
-        """Put the engine to its trial; the reason why it failed, or an empty word."""
-        from models.engine.trial import Bounds, try_out
+    def _failure(self, engine: "NativeEngine", model: Any, about: Mapping[str, str]) -> str:
+        """Put the engine to its trial; the reason why it failed, or an empty word.
+
+        The verdict is kept, but not of a failure that may pass, as a time-out or too little memory.
+        """
+        from models.engine.trial import Bounds, WrongOutput, try_out
 
         limits = engine.limits
         own, most = limits.beam_widths[0], max(limits.beam_widths)
         bounds = Bounds(limits.max_source_tokens, limits.max_new_tokens, own, most)
+        failure, decided = "", True
         try:
             try_out(engine, model, bounds, time_limit_s=self._trial_limit_s)
         except EngineFailed as error:
-            return error.message
-        return ""
+            failure, decided = error.message, isinstance(error, WrongOutput) or context_lost()
+        if decided and self._verdicts is not None:
+            self._verdicts.keep(about, failure)
+        return failure
 
-    def _has_kernels(self) -> bool:
-        """Return True if the native engine's kernels can run on the GPU."""
-        import torch
+    def _faster(
+        self, entry: ModelEntry, engine: "NativeEngine", model: Any, about: Mapping[str, str]
+    ) -> Engine:
+        """Race the native engine and CTranslate2; return the faster one, and close the other.
 
-        from models.engine.native.runner import kernels_on
+        Where CTranslate2 cannot run, or fails, there is no race, and the native engine serves.
+        """
+        from models.engine.trial import race_requests, rate_of
 
-        return kernels_on(torch.device("cuda")) is not None
+        assert self._verdicts is not None  # noqa: S101 - else there is no race
+        base = base_decoding(entry, model.generation_config)
+        decoding = Decoding(**{**base, "max_new_tokens": engine.limits.max_new_tokens, "min_new_tokens": 0})
+        longest = engine.limits.max_source_tokens
+        least, most = RACE_SENTENCES if "translate" in entry.tasks else RACE_ARTICLES
+        requests = race_requests(model, decoding, (min(least, longest), min(most, longest)))
+        other: Engine | None = None
+        try:
+            rates = {"native": rate_of(engine, requests)}
+            # Kept by now: where CTranslate2 ends the process, it is not tried at each start again.
+            self._verdicts.keep(about, "", rates)
+            other = self._batching(entry, self._ct2_on_cuda(entry), "cuda")
+            rates["ct2"] = rate_of(other, requests)
+        except (NotConvertible, *CT2_FAILURES) as error:
+            log.warning("%s: the race was broken off, and the native engine serves: %s", entry.name, error)
+            self._verdicts.keep(about, "")
+            if other is not None:
+                close_soon(other)
+            return engine
+        verdict = self._verdicts.keep(about, "", rates)
+        log.info("%s: %s", entry.name, verdict.in_words())
+        faster, slower = (engine, other) if verdict.fastest == "native" else (other, engine)
+        close_soon(slower)
+        return faster
+
+    def _lack_of_kernels(self) -> str:
+        """Return why the native engine's kernels cannot run on the GPU, or an empty word."""
+        return lack_of_triton()
+
+    def _has_room(self, entry: ModelEntry) -> bool:
+        """Return whether the GPU has room for the entry's weights in 16 bits."""
+        gpu = self._gpu()
+        return gpu is None or gpu.holds(parameters_in(self._store.folder(entry)))
 
     def _subject(self, entry: ModelEntry) -> dict[str, str]:
         """Return what a verdict about the entry is about."""

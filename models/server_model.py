@@ -16,8 +16,10 @@ import math
 import random
 import re
 import threading
-from collections.abc import Callable, Mapping, Sequence
+from collections import Counter
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from concurrent.futures import Future
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Any, NoReturn
@@ -25,6 +27,7 @@ from urllib.parse import urlsplit
 
 from models.catalog import ModelEntry, Task
 from models.codec import Codec, Purpose, with_facts
+from models.engine.flows import MOST_WAITING, FlowQueue, add_to
 from models.engine.protocol import LATE, Decoding, EngineStats, Generation, Output, settle
 from models.errors import (
     DeadlineExceeded,
@@ -44,9 +47,6 @@ log = logging.getLogger(__name__)
 
 CHARACTERS_PER_TOKEN = 2
 """On the safe side: English has about four, Russian three, Chinese one to two."""
-
-MAX_QUEUE = 4096
-"""Generations that may wait; a submission is taken whole as long as fewer than that do."""
 
 CONNECT_S = 10.0
 SILENCE_S = 300.0
@@ -202,6 +202,15 @@ class _Request:
     answer: "Answer"
 
 
+@dataclass(eq=False, slots=True)
+class _Turn:
+    """What waits for a place."""
+
+    flow: str
+    come: "asyncio.Future[None]"
+    has_place: bool = False
+
+
 class _Again(Exception):
     """The server may answer if it is asked again; otherwise `error` is what to raise."""
 
@@ -214,9 +223,10 @@ class _Again(Exception):
 class ServerEngine:
     """An Engine over a server's chat completions.
 
-    All requests run in one thread's event loop, at most `concurrency` at a time. The first hypothesis of a
-    generation is the server's likeliest answer; where more are wanted, the others are sampled. A server that
-    was started for this engine alone has `is_alive`, is started again by its `url`, and ended by `on_close`.
+    All requests run in one thread's event loop, at most `concurrency` at a time, flows in turn. The first
+    hypothesis of a generation is the server's likeliest answer; where more are wanted, the others are
+    sampled. A server that was started for this engine alone has `is_alive`, is started again by its `url`,
+    and ended by `on_close`.
     """
 
     def __init__(
@@ -241,11 +251,15 @@ class ServerEngine:
         self._thinks = False
         """Whether the model thinks before it answers, although it is asked not to."""
         self._changed = threading.Condition()
-        self._open = self._running = 0
+        self._open: Counter[str] = Counter()
+        """Generations that are not answered, by flow."""
+        self._running = 0
         self._requests = self._source_tokens = self._output_tokens = 0
         self._closing = False
         self._client: AsyncOpenAI | None = None
-        self._places = asyncio.Semaphore(concurrency)
+        self._free_places = concurrency
+        self._waiting = FlowQueue[_Turn]()
+        """For a place."""
         self._loop = asyncio.new_event_loop()
         self._thread = threading.Thread(target=self._loop.run_forever, name=f"server {name}", daemon=True)
         self._thread.start()
@@ -254,14 +268,15 @@ class ServerEngine:
 
     def submit(self, generations: Sequence[Generation], *, wait: bool = False) -> list[Future[Output]]:
         """See `Engine.submit`."""
+        flow = generations[0].flow if generations else ""
         with self._changed:
-            while wait and self._open >= MAX_QUEUE and not self._closing:
+            while wait and self._open[flow] >= MOST_WAITING and not self._closing:
                 self._changed.wait()
             if self._closing:
                 raise EngineFailed("the engine is closed")
-            if self._open >= MAX_QUEUE:
-                raise Overloaded(f"the queue is full ({MAX_QUEUE} generations wait)")
-            self._open += len(generations)
+            if self._open[flow] >= MOST_WAITING:
+                raise Overloaded(f"the queue is full ({MOST_WAITING} generations wait)")
+            add_to(self._open, flow, len(generations))
             self._requests += len(generations)
         futures: list[Future[Output]] = [Future() for _ in generations]
         for generation, future in zip(generations, futures, strict=True):
@@ -271,7 +286,7 @@ class ServerEngine:
     def stats(self) -> EngineStats:
         with self._changed:
             return EngineStats(
-                queued=max(0, self._open - self._running),
+                queued=max(0, self._open.total() - self._running),
                 running=self._running,
                 requests=self._requests,
                 source_tokens=self._source_tokens,
@@ -321,7 +336,7 @@ class ServerEngine:
             result = ServerFailed(f"{self._name}: {type(error).__name__}")
         settle(future, result)
         with self._changed:
-            self._open -= 1
+            add_to(self._open, generation.flow, -1)
             self._changed.notify_all()
 
     async def _outputs(self, generation: Generation) -> Output:
@@ -332,7 +347,7 @@ class ServerEngine:
         sent = "\n".join(each["content"] for each in messages) if task is None else source
         answers = [Answer(sent, task, None if seed else on_token) for seed in range(number)]
         tries = [
-            asyncio.ensure_future(self._in_place(_Request(messages, limit, seed, answer)))
+            asyncio.ensure_future(self._in_place(_Request(messages, limit, seed, answer), generation.flow))
             for seed, answer in enumerate(answers)
         ]
         try:
@@ -346,11 +361,35 @@ class ServerEngine:
             self._source_tokens += total[0] if total else len(generation.source_ids)
             self._output_tokens += total[1] if total else len(first.token_ids)
         different = {each.token_ids: each for each in others if each.token_ids != first.token_ids}
-        return Output(first.token_ids, first.score, first.finish, tuple(different.values()), total)
+        ranked = tuple(different.values())
+        return Output(first.token_ids, first.score, first.finish, ranked, usage=total)
 
-    async def _in_place(self, request: _Request) -> Output:
+    @asynccontextmanager
+    async def _place(self, flow: str) -> AsyncIterator[None]:
+        """Hold one of the places, when it is the flow's turn."""
+        turn = _Turn(flow, self._loop.create_future())
+        self._waiting.add(turn)
+        self._give_places()
+        try:
+            await turn.come
+            yield
+        finally:
+            self._waiting.drop(turn)
+            self._free_places += turn.has_place
+            self._give_places()
+
+    def _give_places(self) -> None:
+        while self._waiting and self._free_places:
+            turn = self._waiting.first()
+            self._waiting.take(turn)
+            if not turn.come.done():  # else it was cancelled
+                turn.come.set_result(None)
+                turn.has_place = True
+                self._free_places -= 1
+
+    async def _in_place(self, request: _Request, flow: str) -> Output:
         """Ask in one of the places, and again if the server fails in a way that may pass."""
-        async with self._places:
+        async with self._place(flow):
             self._running += 1
             try:
                 for backoff_s in BACKOFFS_S:

@@ -144,6 +144,7 @@ class TranslationFlag(_AnswerPart):
     reason: str
     severity: Severity
     source: SpanPart | None = absent("Where in the source sentence, if that can be said.")
+    weakest: list[SpanPart] | None = absent("The words that the model was least sure of, if it is doubtful.")
 
 
 class SegmentPart(_AnswerPart):
@@ -151,7 +152,7 @@ class SegmentPart(_AnswerPart):
     text: str
     complete: bool = Field(description="False if the model ran into its length limit.")
     confidence: Confidence | None = Field(
-        description="The chance that it is good; how sure the model is, where that was not fitted; or null."
+        description="The chance that it has no serious error; null for models that were not calibrated."
     )
     abstained: bool = Field(description="True if it was left in the source language for want of confidence.")
     flags: list[TranslationFlag] = Field(description="What the checks found.")

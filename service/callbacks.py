@@ -23,6 +23,7 @@ from service.errors import StoreUnavailable
 from service.job_schemas import render_job
 from service.outbound import Destination, PinnedConnection, Resolve, resolve
 from service.settings import Settings
+from service.shares import CALLBACKS, CALLBACKS_OF_A_CALLER
 from service.store.jobs import Job, JobStore, PendingCallback
 
 log = logging.getLogger(__name__)
@@ -32,9 +33,6 @@ WAITS_S = (5.0, 30.0, 180.0, 900.0)
 LONGEST_SLEEP_S = 60.0
 STORE_WAIT_S = 5.0
 """Until a store that could not be used is tried again."""
-AT_A_TIME = 8
-OF_A_CALLER = 4
-"""Of those, for the jobs of one caller."""
 POST_TIMEOUT_S = 15.0
 """From the connection to the answer's head; a receiver that drips is cut off then."""
 SIGNATURE = "Dragoman-Signature"
@@ -86,7 +84,7 @@ class Callbacks:
     def start(self) -> None:
         """Begin sending."""
         # Daemons: an answer that is waited for holds no stop up, and what was not told is told later.
-        for i in range(AT_A_TIME):
+        for i in range(CALLBACKS):
             thread = threading.Thread(target=self._work, name=f"callbacks-{i}", daemon=True)
             thread.start()
             self._threads.append(thread)
@@ -144,7 +142,7 @@ class Callbacks:
             each
             for each in self._store.due_callbacks(now)
             if each.number not in self._sending
-            and under_way[each.caller] < OF_A_CALLER
+            and under_way[each.caller] < CALLBACKS_OF_A_CALLER
             and urlsplit(each.url).hostname not in hosts
         )
         return min(free, key=lambda each: under_way[each.caller], default=None)

@@ -9,7 +9,6 @@ a killed worker can break for all.
 
 import atexit
 import contextlib
-import math
 import multiprocessing
 import os
 import pickle
@@ -29,6 +28,7 @@ from types import ModuleType
 from typing import Any, TypeVar
 
 from models.errors import DeadlineExceeded, DragomanError, InvalidInput
+from service.shares import CALLER, READER, READER_CPU_S, Shares
 
 R = TypeVar("R")
 
@@ -55,13 +55,13 @@ def _nobody_stops() -> None:
 
 
 class Children:
-    """Runs functions in processes of their own, `most` at a time. It may be shared by threads."""
+    """Runs functions in processes of their own, `most` at a time, callers in turn. Threads may share it."""
 
     def __init__(self, most: int = 2 * (os.cpu_count() or 1)):
         self._context = multiprocessing.get_context("forkserver")
         self._context.set_forkserver_preload(list(PARSERS))
         shorten_socket_paths()
-        self._places = threading.BoundedSemaphore(most)
+        self._readers = Shares(READER, most)
         self._starting = threading.Lock()
 
     def run(
@@ -74,34 +74,25 @@ class Children:
     ) -> R:
         """Return the function's value for the arguments. All three are pickled.
 
-        `field` is the request's field that the input came in. `require` is asked four times a second, and
-        raises when nobody waits for the value any more. Raises whatever the function raises, InvalidInput
-        if it takes too much memory or does not survive, and DeadlineExceeded after `timeout_s`, which
-        includes the time until a place is free.
+        Takes `CALLER`'s share. `field` is the request's field that the input came in. `require` is asked
+        four times a second, and raises when nobody waits for the value any more. Raises whatever the function
+        raises, InvalidInput if it takes too much memory or processor time or does not survive, and
+        DeadlineExceeded after `timeout_s`, which includes the time until it is the caller's turn.
         """
         deadline = time.monotonic() + timeout_s
-        self._wait_for_a_place(deadline, require)
-        try:
+        with self._readers.turn(CALLER.get(), deadline=deadline, require=require):
             size = sum(len(each) for each in arguments if isinstance(each, (bytes, str)))
             most_bytes = min(MOST_BYTES, LEAST_BYTES + BYTES_FOR_EACH * size)
             received, sent = self._context.Pipe(duplex=False)
             with received:
                 with sent:
                     child = self._context.Process(
-                        target=_serve, args=(sent, function, arguments, most_bytes, timeout_s), daemon=True
+                        target=_serve, args=(sent, function, arguments, most_bytes, READER_CPU_S), daemon=True
                     )
                     with self._starting, quiet_start():
                         child.start()
                 value: R = _answer(received, child, deadline, field, require)
                 return value
-        finally:
-            self._places.release()
-
-    def _wait_for_a_place(self, deadline: float, require: Callable[[], None]) -> None:
-        while not self._places.acquire(timeout=LOOK_EVERY_S):
-            require()
-            if time.monotonic() >= deadline:
-                raise DeadlineExceeded("the request passed its deadline before its file was read")
 
 
 def shorten_socket_paths() -> None:
@@ -162,6 +153,10 @@ def _answer(
                 raise DeadlineExceeded(f"the {field} could not be read before the request's deadline")
         good, value = pickle.loads(received.recv_bytes())  # noqa: S301 - our own functions' values
     except EOFError:  # it was ended by the system, or a library ended it
+        child.join()
+        if child.exitcode == -signal.SIGXCPU:
+            allowed = f"{READER_CPU_S} seconds of a processor"
+            raise InvalidInput(f"reading the {field} takes too long", field=field, allowed=allowed) from None
         raise InvalidInput(f"the {field} could not be read: its parser crashed", field=field) from None
     finally:
         child.kill()
@@ -185,13 +180,13 @@ def _too_large(field: str) -> InvalidInput:
 
 
 def _serve(
-    sent: Connection, function: Callable[..., Any], arguments: tuple[Any, ...], most_bytes: int, cpu_s: float
+    sent: Connection, function: Callable[..., Any], arguments: tuple[Any, ...], most_bytes: int, cpu_s: int
 ) -> None:
     """Call the function within its limits, and send whether that went well, and the value or the error."""
     os.nice(NICENESS)
     if sys.platform == "linux":  # elsewhere nothing holds a process to it
         _limit(resource.RLIMIT_AS, _mapped_bytes() + most_bytes)
-    _limit(resource.RLIMIT_CPU, math.ceil(cpu_s) + 1)  # should nobody be left to end it
+    _limit(resource.RLIMIT_CPU, cpu_s)
     _limit(resource.RLIMIT_CORE, 0)
     try:
         message = pickle.dumps((True, function(*arguments)))

@@ -13,13 +13,13 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Sequence
-from multiprocessing.connection import Connection, Listener
+from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any
 
 from models.catalog import ModelEntry
-from models.engine.gpu import Verdicts
-from models.engine.process import EngineClient, EngineServer, prepare_process
+from models.engine.gpu import Verdicts, context_lost
+from models.engine.process import EngineClient, EngineServer, end_process, prepare_process, serve_until_closed
 from models.engine.protocol import BatchRecord, Engine
 from models.engine_choice import EngineMaker
 from models.errors import EngineFailed
@@ -37,7 +37,13 @@ LOOK_EVERY_S = 0.02
 def engine_maker(
     settings: Settings, store: Store, on_batch: Callable[[str, BatchRecord], None] | None
 ) -> EngineMaker:
-    """Return what makes engines in this process, as the settings say."""
+    """Return what makes engines in this process, as the settings say.
+
+    What the GPU's compilers make is kept in the cache folder: their own is in the home, which a service may
+    not be able to write to. CTranslate2's package has no code for GPUs after Ada, which the driver makes.
+    """
+    for name, folder in (("TRITON_CACHE_DIR", "triton"), ("CUDA_CACHE_PATH", "cuda")):
+        os.environ.setdefault(name, str(settings.cache_dir / folder))
     return EngineMaker(
         store,
         device=settings.device,
@@ -145,14 +151,16 @@ def main() -> None:
     )
     most = start.settings.max_loaded_models
     server = EngineServer(lambda entry: _make_engine(maker, entry), lambda: maker.fallbacks, most=most)
-    with Listener(start.address, "AF_UNIX", backlog=64, authkey=start.key) as listener:
-        threading.Thread(target=server.serve, args=(listener,), name="engine-server", daemon=True).start()
-        sys.stdin.buffer.read()
-    os._exit(0)  # whoever started it has gone, or has closed all engines
+    serve_until_closed(server, start.address, start.key)
 
 
 def _make_engine(maker: EngineMaker, entry: Any) -> Engine:
-    engine = maker.make(entry)
+    try:
+        engine = maker.make(entry)
+    except Exception as error:
+        if context_lost():
+            end_process(f"the GPU was lost: {error}")
+        raise
     gc.collect()  # what is loaded stays, and a collector need not walk it
     gc.freeze()
     return engine

@@ -30,6 +30,7 @@ from service.limits import job_limits
 from service.long_texts import in_parts
 from service.options import DocumentForm
 from service.outbound import Resolve, resolve
+from service.shares import CALLER, JOB_WORKERS
 from service.store.database import private
 from service.store.idempotency import IdempotencyStore
 from service.store.jobs import Job, JobCancelled, JobStore, NewJob
@@ -49,8 +50,6 @@ SHARED_IDLE_S = 0.5
 """... or another worker of this one, which takes as many."""
 EXPIRE_EVERY_S = 60.0
 CLOSING_S = 8.0
-JOB_WORKERS = 2
-"""Jobs that are worked on at the same time."""
 BATCH_SIZE = 8
 """Sentences or windows that a job asks for at a time: more is faster, and others wait longer."""
 TURN_S = 30.0
@@ -238,6 +237,7 @@ class JobService:
                 self._closing.wait(IDLE_S)
 
     def _do(self, job: Job) -> None:
+        CALLER.set(job.caller)
         running = RunningJob(self._runtime, self.store, self._keys, job)
         with self._guard:
             self._running[job.id] = running
@@ -336,6 +336,7 @@ class RunningJob:
             cache=self,
             cancel=self.cancel,
             on_progress=self._note if self._is_one else None,
+            flow=CALLER.get(),
         )
         outcomes = driver.run(self._hear if self._is_one else None)
         self.cancel.raise_if_cancelled()

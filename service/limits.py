@@ -7,10 +7,6 @@ from service.errors import TooLong
 if TYPE_CHECKING:
     from service.settings import Settings
 
-ANONYMOUS_SHARES = 8
-"""Each key has a share of what is kept, and each address without one; but addresses are many, and anybody's.
-So all without a key have together no more than this many shares, and take none of a key's."""
-
 MAX_JOB_CHARACTERS = 20_000_000
 """Over all texts of a job."""
 MAX_JOB_TEXTS = 10_000
@@ -38,15 +34,3 @@ def too_long(field: str, characters: int, most: int, over: str = "") -> TooLong:
     """Return the error for so many characters in the field."""
     allowed = f"at most {most} characters{over}"
     return TooLong(f"{field} has {characters} characters", field=field, allowed=allowed)
-
-
-def shares(caller: str, owner: str | None) -> list[tuple[str, str, str | None, int]]:
-    """Return whose rows in a table of `caller` and `owner` count together with the caller's, and how far.
-
-    A share has its name in words, an SQL condition and its value, and the number of callers' limits that it
-    holds: the caller has one limit, and all callers without a key have a few between them.
-    """
-    own: list[tuple[str, str, str | None, int]] = [("this caller", "caller = ?", caller, 1)]
-    if owner is None:
-        own.append(("all callers without a key", "owner IS ?", None, ANONYMOUS_SHARES))
-    return own

@@ -14,6 +14,7 @@ from mcp.types import CallToolResult, TextContent, ToolAnnotations
 from pydantic import BaseModel, Field
 
 from models.checker import CheckRequest
+from models.checks.registry import NOTHING_FOUND
 from models.errors import DragomanError
 from models.steps import Outcome
 from models.text.article.html_article import read_html
@@ -109,7 +110,7 @@ def tool_server(
         answer = render_check(outcome.unwrap(), body.output)
         flags = [flag for sentence in answer.sentences for flag in sentence.flags]
         found = [f"{f.severity}: {body.output[f.start : f.end]!r}: {f.reason}" for f in flags]
-        return _result(answer, "\n".join(found) or "nothing found", [])
+        return _result(answer, "\n".join(found) or NOTHING_FOUND, [])
 
     def clean(**fields: Any) -> CallToolResult:
         """Give the article alone, without what the web page put around it."""
@@ -120,7 +121,11 @@ def tool_server(
         return _result(answer, "\n\n".join(part for part in (answer.title, answer.text) if part), [])
 
     made: MCPServer[Any] = MCPServer(
-        "dragoman", version=version("dragoman"), instructions=INSTRUCTIONS, log_level="ERROR"
+        "dragoman",
+        version=version("dragoman"),
+        instructions=INSTRUCTIONS,
+        log_level="ERROR",
+        subscriptions=False,  # the tools never change, and who listens would for ever
     )
     for tool, body in zip((translate, summarize, check, clean), ANSWERS, strict=True):
         made.add_tool(_tool(tool, body), annotations=READS_ONLY)

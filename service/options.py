@@ -32,6 +32,7 @@ from models.choices import (
     CheckedKind,
     Length,
     OnUnsupported,
+    Quality,
     SummaryFormat,
     TextFormat,
 )
@@ -130,6 +131,11 @@ class TranslationOptions(BaseModel):
     )
     alternatives: Annotated[int, Field(ge=0, le=MOST_ALTERNATIVES), whole] = Field(
         0, description="Number of alternative translations per segment, where the model has them."
+    )
+    quality: Quality = Field(
+        "auto",
+        description="How the bundled model searches: `best` with four beams, `fast` greedily; `auto` is"
+        " `best` for a few sentences; of more, those in doubt are searched twice.",
     )
     memory: bool = Field(
         True, description="Sentences that the caller's /v1/memory has are taken as they stand there."

@@ -12,6 +12,7 @@ from models.better import BetterModels, Betters
 from models.catalog import Catalog, ModelEntry, load_sets
 from models.checker import Checker
 from models.driver import CancelToken, run_all
+from models.engine.gpu import Verdicts
 from models.engine.protocol import BatchRecord
 from models.errors import InvalidInput, ModelUnavailable
 from models.languages import Languages
@@ -27,15 +28,13 @@ from service.engine_process import EngineProcess, engine_maker
 from service.engine_supervisor import ENGINES
 from service.settings import Settings
 from service.shared import SharedLoadProgress, SharedState
+from service.shares import CALLER, READERS_FOR_EACH_CORE
 from service.store.glossaries import Glossaries
 from service.store.keys import Keys
 from service.store.suggestions import Suggestions
 from service.store.translation_memory import TranslationMemory
 
 T = TypeVar("T")
-
-READERS_FOR_EACH_CORE = 2
-"""Documents and pages that are read at the same time, over all workers."""
 
 
 class Runtime:
@@ -60,7 +59,7 @@ class Runtime:
     ):
         self.settings = settings
         workers = max(1, settings.workers)
-        self.children = Children(most=max(1, READERS_FOR_EACH_CORE * (os.cpu_count() or 1) // workers))
+        self.children = Children(most=max(2, READERS_FOR_EACH_CORE * (os.cpu_count() or 1) // workers))
         self.languages = Languages.load()
         whole = self._whole = Catalog.load(self.languages, settings.catalog, settings.named_models)
         chosen = _chosen(whole, settings)  # a wrong setting ends the start
@@ -188,6 +187,11 @@ class Runtime:
         """The models that run slower than this machine's GPU could have them, and how."""
         return (self._apart or self._maker).fallbacks
 
+    def races(self) -> list[str]:
+        """Which engine was faster for a model on the GPU, and serves it, with both rates."""
+        verdicts = Verdicts(self.settings.cache_dir).all() if self.device == "cuda" else []
+        return [f"{each.about['model']}: {each.in_words()}" for each in verdicts if each.rates]
+
     def run_all(
         self,
         tasks: Sequence[Steps[T]],
@@ -198,7 +202,7 @@ class Runtime:
     ) -> list[Outcome[T]]:
         """Run tasks together, each part going on when its outputs are there; see `models.driver`."""
         deadline = None if timeout_s is None else time.monotonic() + timeout_s
-        return run_all(tasks, deadline=deadline, wait=wait, in_rounds=False, cancel=cancel)
+        return run_all(tasks, deadline=deadline, wait=wait, in_rounds=False, cancel=cancel, flow=CALLER.get())
 
     def close(self) -> None:
         """Finish what runs and free the models."""

@@ -158,9 +158,9 @@ class Settings(BaseSettings):
     )
     engine: Literal["auto", "native", "ct2", "generate"] = Field(
         "auto",
-        description="`auto` uses CTranslate2 (`ct2`); on a GPU, the native engine for encoder-decoders that "
-        "pass a trial at load; and transformers' `generate` for models that CTranslate2 cannot run. "
-        "`native`, `ct2` and `generate` select one engine.",
+        description="`auto` uses CTranslate2 (`ct2`); on a GPU, the native engine for encoder-decoders where "
+        "it is right and faster in a trial at load; and transformers' `generate` for models that CTranslate2 "
+        "cannot run. `native`, `ct2` and `generate` select one engine.",
     )
     threads: int = Field(
         0, ge=0, description="CPU threads per engine; 0 uses all cores, or the container's quota."
@@ -173,7 +173,10 @@ class Settings(BaseSettings):
         200_000, ge=1, description="Maximum characters of all texts in a request; more get 413."
     )
     max_queued_requests: int = Field(
-        64, ge=1, description="Maximum requests running or waiting for an engine; more get 429."
+        64,
+        ge=1,
+        description="Maximum requests of one caller running or waiting for an engine; more get 429. All "
+        "callers together may have twice as many.",
     )
     request_timeout_s: float = Field(
         120.0, gt=0, description="Time limit for a request in seconds; then it is cancelled with 504."

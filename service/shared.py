@@ -38,6 +38,19 @@ CREATE TABLE IF NOT EXISTS failure (model TEXT PRIMARY KEY, why TEXT) WITHOUT RO
 CREATE TABLE IF NOT EXISTS warming (pid INTEGER PRIMARY KEY);
 """
 _OF_PROCESSES = ("held", "stage", "warming")
+_TAKE = """
+INSERT INTO held (what, caller, pid, amount) SELECT :what, :caller, :pid, :amount
+WHERE :amount + (
+    SELECT coalesce(sum(amount), 0) + coalesce(sum(amount) FILTER (WHERE caller = :caller), 0)
+    FROM held WHERE what = :what
+) <= :capacity
+OR (:amount <= :least AND NOT EXISTS (SELECT 1 FROM held WHERE what = :what AND caller = :caller))
+ON CONFLICT (what, caller, pid) DO UPDATE SET amount = amount + excluded.amount
+"""
+_GIVE = """
+UPDATE held SET amount = amount - :amount WHERE what = :what AND caller = :caller AND pid = :pid
+"""
+_HELD = "SELECT coalesce(sum(amount), 0) FROM held WHERE what = :what"
 
 
 class SharedState:
@@ -67,6 +80,19 @@ class SharedState:
         """Return the rows of a query, or of a change that returns some."""
         with self._connection() as db:
             return db.execute(statement, values).fetchall()
+
+    def take(self, what: str, caller: str, amount: int, *, capacity: int, least: int) -> bool:
+        """See `service.shares.ShareCounts.take`."""
+        own = {"what": what, "caller": caller, "pid": os.getpid(), "amount": amount}
+        return bool(self.change(_TAKE, **own, capacity=capacity, least=least))
+
+    def give(self, what: str, caller: str, amount: int) -> None:
+        """See `service.shares.ShareCounts.give`."""
+        self.change(_GIVE, what=what, caller=caller, pid=os.getpid(), amount=amount)
+
+    def held(self, what: str) -> int:
+        """See `service.shares.ShareCounts.held`."""
+        return int(self.rows(_HELD, what=what)[0][0])
 
     def ended(self, pid: int) -> None:
         """Give back what a process held that has ended; and leave nothing open, since who asks may fork."""

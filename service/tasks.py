@@ -4,7 +4,7 @@ JSON bodies, forms, batch records and job items all become requests here, and no
 """
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from functools import partial
 from io import BytesIO
 from pathlib import PurePath
@@ -16,7 +16,7 @@ from models.checks.flag import any_error
 from models.errors import InvalidInput, UnsupportedLanguage
 from models.steps import Outcome, Steps, Timings
 from models.summarize.summarizer import Summary, SummaryRequest
-from models.translate.translator import MemoryLookup, Segment, Translation, TranslationRequest
+from models.translate.translator import MemoryLookup, Segment, Translation, TranslationRequest, confidences
 from service.answers import SegmentPart, SentencePart, render
 from service.documents import sandbox
 from service.documents.formats import Comment, File
@@ -39,6 +39,9 @@ if TYPE_CHECKING:
 Request = SummaryRequest | TranslationRequest
 
 DOUBTFUL = "doubtful"
+
+FEW_CHARACTERS = 500
+"""A request of no more, over all its texts, is a few sentences: beams make it little slower there."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,6 +109,18 @@ def steps(
     if isinstance(request, SummaryRequest):
         return runtime.summarizer.steps(request)
     return runtime.translator.steps(request, recall)
+
+
+def best_of_few(requests: Sequence[Request]) -> Sequence[Request]:
+    """Return the requests of one caller, `auto` as `best` if they are a few sentences in all."""
+    if sum(len(each.text or "") for each in requests) > FEW_CHARACTERS:
+        return requests
+    return [
+        replace(each, quality="best")
+        if isinstance(each, TranslationRequest) and each.quality == "auto"
+        else each
+        for each in requests
+    ]
 
 
 def answer(outcome: Outcome[Any], total_s: float) -> Any:
@@ -179,6 +194,8 @@ def _file(
     flagged, errors, doubtful = flag_counts(done.segments)
     # a dictionary of HTTP's structured fields (RFC 9651)
     counts = f"segments={len(done.segments)}, flagged={flagged}, errors={errors}, doubtful={doubtful}"
+    if known := confidences(done.segments):
+        counts += f", likely_right={round(sum(known))}"
     notes = f"{counts}\n{'; '.join((*done.notes, *done.cautions))}"
     if form.report:
         made = _with_report(made, name, answer(outcome, total_s).model_dump_json(indent=2).encode())

@@ -1,6 +1,7 @@
 """Fixtures that several test files use: tiny models on disk, made once a run."""
 
 import os
+from pathlib import Path
 
 # Before torch is imported: tiny models gain nothing by threads, and beside other work on the same cores
 # their waiting for each other doubles the time that tests take.
@@ -9,19 +10,35 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")
 os.environ.setdefault("DRAGOMAN_WORKERS", "1")
 # Nothing asks a model hub by itself, but where a test says so.
 os.environ.setdefault("DRAGOMAN_MODELS", "bundled")
+# Triton's own folder: else whichever Runtime is the first would name one in its cache.
+os.environ.setdefault("TRITON_CACHE_DIR", str(Path.home() / ".triton" / "cache"))
 
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import pytest
 import tiny_models
 from compat_server import CompatServer
 from hub import Hub, point_here
+from hypothesis import HealthCheck
+from hypothesis import settings as hypothesis_settings
 
 from models.catalog import Catalog, ModelEntry
 from models.languages import Languages
 from models.store import Store
+
+# A machine may be busy, and the fixtures that go with examples are the same for each of them.
+hypothesis_settings.register_profile(
+    "tests", deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow]
+)
+hypothesis_settings.load_profile("tests")
+
+LONGEST = ("slow", "batch", "http", "engine", "models")
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Folders with long files go first, so that processes that share the files end together."""
+    items.sort(key=lambda item: (*LONGEST, item.path.parent.name).index(item.path.parent.name))
 
 
 @pytest.fixture(scope="session")

@@ -14,21 +14,20 @@ PAGES = [*sorted(ROOT.glob("*.md")), *sorted((ROOT / "docs").glob("*.md"))]
 README_LINES = 180
 
 
-def test_the_readme_is_of_one_sitting() -> None:
+def test_the_readme_is_of_one_sitting():
     assert len((ROOT / "README.md").read_text("utf-8").splitlines()) <= README_LINES
 
 
 @pytest.mark.parametrize("package", ["models", "service"])
-def test_the_readme_names_every_folder(package: str) -> None:
+def test_the_readme_names_every_folder(package):
     tree = (ROOT / "README.md").read_text("utf-8").split("## How it is built")[1].split("```")[1]
     folders = {path.name for path in (ROOT / package).iterdir() if path.is_dir() and path.name[0] not in "_."}
     named = re.search(rf"^{package}/.*?(?=^\S)", tree, re.MULTILINE | re.DOTALL)
-    assert named is not None
     assert set(re.findall(r"^  (\w+)/ ", named[0], re.MULTILINE)) == folders
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
-def test_links_lead_somewhere(page: Path) -> None:
+def test_links_lead_somewhere(page):
     for link in re.findall(r"\]\(([^)\s]+)\)", page.read_text("utf-8")):
         if "://" in link:
             continue
@@ -41,20 +40,20 @@ def test_links_lead_somewhere(page: Path) -> None:
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
-def test_files_in_commands_are_there(page: Path) -> None:
+def test_files_in_commands_are_there(page):
     for name in re.findall(
         r"(?<![\w/])((?:examples|bench|docs|models|service)/[\w./-]+\.\w+)", page.read_text("utf-8")
     ):
         assert (ROOT / name).exists(), name
 
 
-def test_settings_are_documented_as_they_are(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_settings_are_documented_as_they_are(monkeypatch):
     printed = CliRunner().invoke(cli, ["settings", "--markdown"])
     assert printed.exit_code == 0
     assert printed.output == (ROOT / "docs" / "settings.md").read_text("utf-8")
 
 
-def test_the_settings_in_force_are_shown(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_settings_in_force_are_shown(monkeypatch):
     monkeypatch.setenv("DRAGOMAN_MAX_QUEUED_REQUESTS", "7")
     monkeypatch.setenv("DRAGOMAN_CALLBACK_SECRET", "a secret of ours")
     shown = CliRunner().invoke(cli, ["settings"]).output
@@ -62,7 +61,7 @@ def test_the_settings_in_force_are_shown(monkeypatch: pytest.MonkeyPatch) -> Non
     assert "a secret of ours" not in shown
 
 
-def test_a_class_name_stands_once() -> None:
+def test_a_class_name_stands_once():
     names = Counter(
         name
         for file in (*(ROOT / "models").rglob("*.py"), *(ROOT / "service").rglob("*.py"))

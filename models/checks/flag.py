@@ -22,6 +22,8 @@ class Flag:
     severity: Severity = "error"
     source: Span | None = None
     """The words of the source that were lost or changed, if that is known."""
+    weakest: tuple[Span, ...] | None = None
+    """The words of a doubtful output that the model was least sure of, in order, if its engine tells."""
 
 
 _WEIGHTS = {"echo": 6.0, "script": 6.0, "repetition": 4.0, "omission": 4.0, "addition": 3.0}

@@ -41,6 +41,8 @@ TRANSLATION_CHECKS: tuple[Check, ...] = (
     verbatim.check_names,
     form.check_marks,
 )
+NOTHING_FOUND = "no wrong number, date or name found; wording is not checked"
+"""Said of an output without a flag."""
 LEAST_ENTAILED = 0.5
 """A sentence with a lower probability of being entailed is flagged."""
 _PAIRS_AT_ONCE = 16

@@ -16,9 +16,13 @@ import threading
 import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future
+from dataclasses import dataclass, replace
+from functools import partial
+from itertools import islice
 from math import ceil, sqrt
-from typing import Protocol
+from typing import Any, Protocol
 
+from models.engine.flows import MOST_WAITING, FlowQueue
 from models.engine.futures import OutputFuture
 from models.engine.protocol import LATE, BatchRecord, Decoding, EngineStats, Generation, Output
 from models.errors import DeadlineExceeded, DragomanError, EngineFailed, InvalidInput, Overloaded
@@ -26,15 +30,25 @@ from models.trim_memory import trim_memory
 
 log = logging.getLogger(__name__)
 
-LEAST_ROWS, GOOD_ROWS, MOST_ROWS = 32, 64, 128
-"""Hypotheses in a batch. A Marian of 61 million parameters in int8 took, on one core with four beams, 203 ms
-of CPU a sentence alone, 69 in batches of 8, 58 of 16 and 55 of 32; greedy 160, 35, 26 and 21, and 20 in
-batches of 64. So beyond 32 rows there is less to gain than by a second core that has a batch of its own. An
-array of 64 sentences of all lengths took 72, 63, 64 and 66 ms each in batches of 8, 16, 32 and 64, and greedy
-41, 31, 27 and 26."""
 
-MOST_TOKENS = 8192
-"""Of the sources in a batch with its padding: its memory is bounded, and how long others wait for it."""
+@dataclass(frozen=True, slots=True)
+class BatchSizes:
+    """The sizes of a backend's batches."""
+
+    least_rows: int
+    good_rows: int
+    most_rows: int
+    """Hypotheses: two batches have at least the least, each about the good number, none more than most."""
+    most_tokens: int
+    """Of the sources in a batch with its padding: its memory is bounded, and how long others wait for it."""
+
+
+CPU_SIZES = BatchSizes(least_rows=32, good_rows=64, most_rows=128, most_tokens=8192)
+"""A Marian of 61 million parameters in int8 took, on one core with four beams, 203 ms of CPU a sentence
+alone, 69 in batches of 8, 58 of 16 and 55 of 32; greedy 160, 35, 26 and 21, and 20 in batches of 64. So
+beyond 32 rows there is less to gain than by a second core that has a batch of its own. An array of 64
+sentences of all lengths took 72, 63, 64 and 66 ms each in batches of 8, 16, 32 and 64, and greedy 41, 31, 27
+and 26."""
 
 STEP_TOKENS = 16
 """A step of a batch costs as much CPU time as so many source tokens, with four beams as half of them. Parts
@@ -61,6 +75,7 @@ class Backend(Protocol):
     """The most batches that it runs at a time: `run` is called from so many threads."""
     batches_at_a_time: int
     """The number of batches that run now or are about to; set before each `run`."""
+    sizes: BatchSizes
 
     def vocabulary_size(self) -> int: ...
 
@@ -76,6 +91,9 @@ class Backend(Protocol):
         say that item i has finished before the others.
         """
 
+    def is_alive(self) -> bool:
+        """Return False if its device is lost, and no batch can run any more; asked when one has failed."""
+
     def close(self) -> None: ...
 
 
@@ -85,13 +103,21 @@ class QueueEntry(OutputFuture):
     `single` says that it was submitted by itself, and not in a list.
     """
 
-    def __init__(self, generation: Generation, since: float, *, single: bool = False):
-        super().__init__()
+    def __init__(
+        self,
+        generation: Generation,
+        since: float,
+        *,
+        single: bool = False,
+        when_cancelled: Callable[[Any], None] | None = None,
+    ):
+        super().__init__(when_cancelled)
         self.generation, self.since, self.single = generation, since, single
         self.rows = generation.decoding.num_beams
         """Hypotheses that are searched for it."""
         self.tokens = len(generation.source_ids)
         """Tokens of its source."""
+        self.flow = generation.flow
 
     def expired(self) -> bool:
         return self.generation.deadline is not None and time.monotonic() > self.generation.deadline
@@ -103,8 +129,9 @@ class QueueEntry(OutputFuture):
 class BatchingEngine:
     """An Engine over a Backend: a queue, and a thread for each of its workers that makes batches of it.
 
-    `max_queue` counts generations that wait; a submission is taken whole as long as fewer than that do.
-    `on_batch` is called from a worker's thread after every batch.
+    `max_queue` counts the generations of a flow that wait; a submission is taken whole as long as fewer than
+    that do. `on_batch` is called from a worker's thread after every batch. A batch that has run for
+    `batch_limit_s` waits for a device that has hung: then the engine is lost.
     """
 
     def __init__(
@@ -112,14 +139,20 @@ class BatchingEngine:
         backend: Backend,
         *,
         max_batch_size: int = 64,
-        max_queue: int = 4096,
+        max_queue: int = MOST_WAITING,
         on_batch: Callable[[BatchRecord], None] | None = None,
+        batch_limit_s: float | None = None,
     ):
         self._backend = backend
+        self._batch_limit_s = batch_limit_s
+        self._began: dict[int, float] = {}
+        """When the batches that run now were begun, by their worker's thread."""
         self._max_batch_size = max_batch_size
+        self._sizes = backend.sizes
+        self._lost = ""
         self._max_queue = max_queue
         self._on_batch = on_batch
-        self._queue: list[QueueEntry] = []
+        self._queue = FlowQueue[QueueEntry]()
         self._parts: dict[Decoding, list[list[QueueEntry]]] = {}
         """What waits, as it was shared out; forgotten when more comes."""
         self._num_running = self._batches_running = 0
@@ -141,30 +174,57 @@ class BatchingEngine:
     def submit(self, generations: Sequence[Generation], *, wait: bool = False) -> list[Future[Output]]:
         """See `Engine.submit`."""
         now, single = time.monotonic(), len(generations) == 1
-        requests = [QueueEntry(generation, now, single=single) for generation in generations]
+        requests = [
+            QueueEntry(generation, now, single=single, when_cancelled=self._cancelled)
+            for generation in generations
+        ]
+        flow = generations[0].flow if generations else ""
         with self._changed:
-            while wait and len(self._queue) >= self._max_queue and not self._closing:
+            while wait and self._full(flow) and not self._closing:
                 self._changed.wait()
             if self._closing:
                 raise EngineFailed("the engine is closed")
-            if len(self._queue) >= self._max_queue:
+            if self._lost:
+                raise EngineFailed(self._lost)
+            if self._full(flow):
                 raise Overloaded(f"the queue is full ({self._max_queue} generations wait)")
             self._requests += len(requests)
-            self._queue.extend(requests)
+            for request in requests:
+                self._queue.add(request)
             self._parts.clear()
             self._changed.notify_all()
         return [*requests]
 
+    def _full(self, flow: str) -> bool:
+        """Return whether as many of the flow wait as may; a cancelled request waits no longer."""
+        if self._queue.waiting(flow) >= self._max_queue:
+            self._drop_stopped()
+        return self._queue.waiting(flow) >= self._max_queue
+
+    def _cancelled(self, request: QueueEntry) -> None:
+        with self._changed:
+            if self._queue.waiting(request.flow) >= self._max_queue:
+                self._changed.notify_all()  # there is room for those who wait for it
+
+    def _stalled(self) -> str:
+        limit_s, now = self._batch_limit_s, time.monotonic()
+        if limit_s is not None and any(now - began >= limit_s for began in list(self._began.values())):
+            return f"a batch has run for {limit_s:g} seconds"
+        return ""
+
     def stats(self) -> EngineStats:
         with self._changed:
             return EngineStats(
-                queued=len(self._queue),
+                queued=sum(not request.done() for request in self._queue),
                 running=self._num_running,
                 requests=self._requests,
                 batches=self._batches,
                 source_tokens=self._source_tokens,
                 output_tokens=self._output_tokens,
-                ready=all(thread.is_alive() for thread in self._threads) and not self._closing,
+                ready=all(thread.is_alive() for thread in self._threads)
+                and not self._closing
+                and not self._lost,
+                lost=self._lost or self._stalled(),
             )
 
     def close(self) -> None:
@@ -212,8 +272,8 @@ class BatchingEngine:
                 return []
             self._rested = False
             batch, others = self._choose()
-            chosen = set(batch)
-            self._queue = [request for request in self._queue if request not in chosen]
+            for request in batch:
+                self._queue.take(request)
             self._num_running += len(batch)
             self._batches_running += 1
             self._backend.batches_at_a_time = min(self._backend.workers, self._batches_running + others)
@@ -227,11 +287,13 @@ class BatchingEngine:
         """
         if not self._batches_running or self._closing:
             return 0.0
-        if sum(request.rows for request in self._queue[:LEAST_ROWS]) >= LEAST_ROWS:
+        least = self._sizes.least_rows
+        if sum(request.rows for request in islice(self._queue, least)) >= least:
             return 0.0
+        since = [request.since for request in self._queue]
         end = min(
-            max(self._queue[-1].since, self._ended) + MOMENT * self._usual_s,
-            max(self._queue[0].since, self._ended) + LONGEST_MOMENT * self._usual_s,
+            max(*since, self._ended) + MOMENT * self._usual_s,
+            max(min(since), self._ended) + LONGEST_MOMENT * self._usual_s,
         )
         return max(0.0, end - time.monotonic())
 
@@ -242,30 +304,33 @@ class BatchingEngine:
         return max(0.0, self._ended + REST_S - time.monotonic())
 
     def _drop_stopped(self) -> None:
-        for request in self._queue:
+        for request in list(self._queue):
             if request.stopped():
                 request.answer(DeadlineExceeded(LATE))
-        self._queue = [request for request in self._queue if not request.done()]
+            if request.done():
+                self._queue.drop(request)
 
     def _choose(self) -> tuple[list[QueueEntry], int]:
-        """The oldest request and those of its decoding that are nearest to it in length.
+        """The request whose turn it is, and those of its decoding that are nearest to it in length.
 
         Also the number of batches that are left, as far as it can be seen.
         """
-        oldest = self._queue[0]
-        decoding = oldest.generation.decoding
-        alike = [r for r in self._queue if r.generation.decoding == decoding]
-        unlike = len(alike) < len(self._queue)
+        in_turn = list(self._queue)
+        first = in_turn[0]
+        decoding = first.generation.decoding
+        alike = [r for r in in_turn if r.generation.decoding == decoding]
+        unlike = len(alike) < len(in_turn)
         parts = self._parts.get(decoding, [])
-        if not any(oldest in part for part in parts):
-            parts = shared_out(alike[: LOOK_AHEAD * self._max_batch_size], self._max_batch_size)
-        [whole] = (part for part in parts if oldest in part)
+        if not any(first in part for part in parts):
+            some = alike[: LOOK_AHEAD * self._max_batch_size]
+            parts = shared_out(some, self._max_batch_size, self._sizes)
+        [whole] = (part for part in parts if first in part)
         part = in_order([request for request in whole if not request.done()], alike)
         # Half of what waits and runs while another batch can run beside one that does; else all of it.
-        most = len(self._queue) + self._num_running
+        most = len(in_turn) + self._num_running
         if self._batches_running and self._backend.workers > 1:
             most = (most + 1) // 2
-        batch = without_late_singles(part, most)
+        batch = without_late_singles(part, most, alike)
         left = [each for each in parts if each is not whole]
         self._parts[decoding] = left if set(batch) <= set(whole) else []
         return batch, len(left) + (unlike or len(batch) < len(part))
@@ -294,6 +359,7 @@ class BatchingEngine:
     def _run_or_halve(self, batch: list[QueueEntry]) -> None:
         """Run a batch; one that fails (out of memory, a poisoned request) is run in halves."""
         start = time.perf_counter()
+        self._began[threading.get_ident()] = time.monotonic()
         try:
             outputs = self._backend.run(
                 [request.generation for request in batch],
@@ -304,17 +370,34 @@ class BatchingEngine:
             if len(batch) == 1:
                 log.exception("a generation failed")
                 batch[0].answer(EngineFailed(f"the model failed on this text ({type(error).__name__})"))
+                if not self._backend.is_alive():
+                    self._lost = f"the device is lost: {error}"
                 return
             log.warning("a batch of %d failed (%s); running it in halves", len(batch), error)
+            if "out of memory" in str(error).lower():
+                self._shrink(batch)
         else:
             self._answer(batch, outputs, time.perf_counter() - start)
             return
+        finally:
+            self._began.pop(threading.get_ident(), None)
         # Only here are the error's frames gone, and the memory that they held.
         left = [request for request in batch if not request.done()]
         middle = len(left) // 2
         for half in (left[:middle], left[middle:]):
             if half:
                 self._run_or_halve(half)
+
+    def _shrink(self, batch: list[QueueEntry]) -> None:
+        """Let no later batch be larger than half of this one."""
+        rows, tokens = len(batch) * batch[0].rows, len(batch) * max(request.tokens for request in batch)
+        with self._changed:
+            self._sizes = replace(
+                self._sizes,
+                most_rows=min(self._sizes.most_rows, rows // 2),
+                most_tokens=min(self._sizes.most_tokens, tokens // 2),
+            )
+            self._parts.clear()
 
     def _answer(self, batch: list[QueueEntry], outputs: list[Output], seconds: float) -> None:
         record = BatchRecord(
@@ -334,26 +417,29 @@ class BatchingEngine:
             self._on_batch(record)
 
 
-def shared_out(alike: list[QueueEntry], max_batch_size: int) -> list[list[QueueEntry]]:
+def shared_out(
+    alike: list[QueueEntry], max_batch_size: int, sizes: BatchSizes = CPU_SIZES
+) -> list[list[QueueEntry]]:
     """Share out requests of one decoding, the longest first, into batches of about equal work.
 
     One batch, if there are fewer rows than two want, else an even number: there may be a second core. They
-    have about `GOOD_ROWS`, and no more than `MOST_ROWS`, `MOST_TOKENS` and `max_batch_size` allow.
+    have about `good_rows`, and no more than `most_rows`, `most_tokens` and `max_batch_size` allow.
     """
     alike = sorted(alike, key=lambda r: r.tokens, reverse=True)
     rows = alike[0].rows
-    most = max(1, min(max_batch_size, MOST_ROWS // rows))
+    most = max(1, min(max_batch_size, sizes.most_rows // rows))
     all_rows = len(alike) * rows
-    even = 2 * max(1, round(all_rows / (2 * GOOD_ROWS)))
+    even = 2 * max(1, round(all_rows / (2 * sizes.good_rows)))
     low, high = 0, ceil(work_of(alike))
-    count = max(even if all_rows >= 2 * LEAST_ROWS else 1, len(_filled(alike, most, high)))
+    filled = partial(_filled, alike, most, sizes.most_tokens)
+    count = max(even if all_rows >= 2 * sizes.least_rows else 1, len(filled(high)))
     while low < high:  # the least work of the largest of so many batches
         middle = (low + high) // 2
-        if len(_filled(alike, most, middle)) <= count:
+        if len(filled(middle)) <= count:
             high = middle
         else:
             low = middle + 1
-    return _filled(alike, most, high)
+    return filled(high)
 
 
 def work_of(batch: list[QueueEntry]) -> float:
@@ -361,13 +447,13 @@ def work_of(batch: list[QueueEntry]) -> float:
     return sum(request.tokens for request in batch) + batch[0].tokens * STEP_TOKENS / sqrt(batch[0].rows)
 
 
-def _filled(alike: list[QueueEntry], most: int, work: float) -> list[list[QueueEntry]]:
+def _filled(alike: list[QueueEntry], most: int, most_tokens: int, work: float) -> list[list[QueueEntry]]:
     """Return batches in order, each filled until it has so much work or is as large as it may be."""
     parts: list[list[QueueEntry]] = []
     done = 0.0
     for request in alike:
         part = parts[-1] if parts else []
-        full = len(part) == most or (part and (len(part) + 1) * part[0].tokens > MOST_TOKENS)
+        full = len(part) == most or (part and (len(part) + 1) * part[0].tokens > most_tokens)
         if not part or full or done + request.tokens > work:
             parts.append([request])
             done = work_of([request])
@@ -378,7 +464,7 @@ def _filled(alike: list[QueueEntry], most: int, work: float) -> list[list[QueueE
 
 
 def in_order(part: list[QueueEntry], alike: list[QueueEntry]) -> list[QueueEntry]:
-    """Return the part with the earliest of `alike` in the places of its longest ones.
+    """Return the part with the first of `alike` in the places of its longest ones.
 
     A part of longer requests, whose turn has not come, may hold earlier ones of that same length.
     """
@@ -388,14 +474,17 @@ def in_order(part: list[QueueEntry], alike: list[QueueEntry]) -> list[QueueEntry
     return equals[: len(part) - len(shorter)] + shorter
 
 
-def without_late_singles(part: list[QueueEntry], most: int) -> list[QueueEntry]:
-    """Return the part with its latest single requests left out, as far as it has more than `most` requests.
+def without_late_singles(part: list[QueueEntry], most: int, alike: Sequence[QueueEntry]) -> list[QueueEntry]:
+    """Return the part with the last of its single requests left out, as far as it has more than `most`.
+
+    The last are those that are last in `alike`.
 
     Clients who each wait for their answer fall into groups that share a batch, and stay in them. Where each
     batch took all that waited, sixteen simulated clients on two cores were soon fifteen beside one: 42.4
     sentences a second, greedy, and 50.2 in two batches of eight (26.2 and 28.0 with four beams).
     """
-    singles = sorted((request for request in part if request.single), key=lambda request: request.since)
+    chosen = {request for request in part if request.single}
+    singles = [request for request in alike if request in chosen]
     together = len(part) - len(singles)
     late = set(singles[max(1, most - together) :])
     return [request for request in part if request not in late]

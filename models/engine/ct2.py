@@ -24,12 +24,15 @@ from typing import Any
 import ctranslate2
 
 from models import cpu
+from models.engine.batching import CPU_SIZES, BatchSizes
+from models.engine.gpu import CUBLAS, load_cublas
 from models.engine.protocol import Decoding, Generation, Output
+from models.errors import EngineFailed
 
 log = logging.getLogger(__name__)
 
 BEAM_ROWS = 128
-"""About as many hypotheses are searched at a time; larger batches come one part after another."""
+"""About as many hypotheses are searched at a time on a CPU; larger batches come one part after another."""
 
 MOST_WORKERS = 16
 
@@ -47,7 +50,8 @@ class Ct2Backend:
 
     On a CPU `threads` 0 means all cores; a batch that runs alone has all of them, less those that others keep
     busy, and batches that run at the same time share them out. On CUDA, in the numbers `compute_type`, one
-    batch runs at a time. RuntimeError, CTranslate2's own, if it cannot be loaded there or write a token.
+    batch runs at a time, of `sizes`. EngineFailed without cuBLAS; RuntimeError or ValueError, CTranslate2's
+    own, if it cannot be loaded there or write a token.
     """
 
     def __init__(
@@ -59,8 +63,11 @@ class Ct2Backend:
         threads: int = 0,
         device: str = "cpu",
         compute_type: str = "default",
+        sizes: BatchSizes = CPU_SIZES,
     ):
         self.max_source_tokens = max_source_tokens
+        self.sizes = sizes
+        self._on_cuda = device == "cuda"
         self.batches_at_a_time = 1
         self._causal = causal
         libraries = openmp() if device == "cpu" else []
@@ -68,6 +75,8 @@ class Ct2Backend:
         if not threads:  # OMP_NUM_THREADS
             self._cores = min([self._cores, *(library.omp_get_max_threads() for library in libraries)])
         self.workers = min(self._cores, MOST_WORKERS) if libraries else 1
+        if self._on_cuda and not load_cublas():
+            raise EngineFailed(f"CTranslate2 needs {CUBLAS[-1]} on a GPU: pip install nvidia-cublas-cu12")
         load = ctranslate2.Generator if causal else ctranslate2.Translator
         self._model = load(
             str(folder),
@@ -83,8 +92,8 @@ class Ct2Backend:
         self._neighbours = cpu.Neighbours()
         self._running = 0
         self._lock = threading.Lock()
-        if device == "cuda":
-            self._probe(None)  # cuBLAS and cuDNN are looked for when they are first used
+        if self._on_cuda:
+            self._probe(None)  # cuBLAS is looked for when it is first used
 
     def vocabulary_size(self) -> int:
         return len(self._source)
@@ -110,6 +119,14 @@ class Ct2Backend:
             with self._lock:
                 self._running -= 1
 
+    def is_alive(self) -> bool:
+        if self._on_cuda:
+            try:
+                self._probe(None)
+            except RuntimeError as error:
+                return "out of memory" in str(error)
+        return True
+
     def close(self) -> None:
         del self._model
 
@@ -128,11 +145,14 @@ class Ct2Backend:
     ) -> list[Output]:
         beams = batch[0].decoding.num_beams
         if beams == 1:
+            if batch[0].decoding.only_scores:
+                return [self._scored(generation) for generation in batch]
             if self._causal or any(g.on_token for g in batch):
-                return self._run(batch, callback=_StepCallback(batch, stopped, finished))
+                callback = _StepCallback(batch, stopped, finished, tells=self._causal)
+                return [callback.told(i, each) for i, each in enumerate(self._run(batch, callback=callback))]
             return self._run(batch)
         outputs: list[Output] = []
-        size = max(1, BEAM_ROWS // beams)
+        size = len(batch) if self._on_cuda else max(1, BEAM_ROWS // beams)
         for start in range(0, len(batch), size):
             places = range(start, min(start + size, len(batch)))
             if all(map(stopped, places)):
@@ -177,6 +197,13 @@ class Ct2Backend:
             )
             for r in results
         ]
+
+    def _scored(self, generation: Generation) -> Output:
+        """Return what a causal model tells of a source. CTranslate2 4.8 fails on several of other lengths."""
+        if not self._causal:
+            return Output(())
+        (result,) = self._model.score_batch([[self._source[i] for i in generation.source_ids]])
+        return Output((), token_log_probabilities=tuple(round(each, 3) for each in result.log_probs))
 
     def _probe(self, callback: Callable[[Any], bool] | None) -> None:
         """Search one token, in whichever worker is free; it calls the callback."""
@@ -228,8 +255,13 @@ class _StepCallback:
         batch: Sequence[Generation],
         stopped: Callable[[int], bool],
         finished: Callable[[int, Output], object] | None,
+        *,
+        tells: bool,
     ):
         self._batch = batch
+        self._tells = tells
+        """Whether outputs have their tokens' probabilities: only where each search has a callback, so that a
+        listener changes nothing."""
         self._stopped = stopped
         self._finished = finished
         self._steps: list[list[tuple[int, float]]] = [[] for _ in batch]
@@ -254,7 +286,17 @@ class _StepCallback:
         ids = [token for token, _ in seen[first:]]
         if ids and ids[-1] in decoding.stop_token_ids:
             ids.pop()
-        return _output(ids, score, decoding)
+        return self.told(i, _output(ids, score, decoding))
+
+    def told(self, i: int, output: Output) -> Output:
+        """Return item i's output with the log probability of each token, if it `tells` them."""
+        if not self._tells:
+            return output
+        first = 0 if self._batch[i].decoding.forced_bos_token_id is None else 1
+        steps = self._steps[i][first : first + len(output.token_ids)]
+        return replace(
+            output, token_log_probabilities=tuple(round(log_probability, 3) for _, log_probability in steps)
+        )
 
 
 # ------------------------------------------------------------------------------------- threads

@@ -10,6 +10,8 @@ from typing import Any
 import torch
 from transformers import LogitsProcessor, LogitsProcessorList, StoppingCriteria, StoppingCriteriaList
 
+from models.engine.batching import CPU_SIZES
+from models.engine.gpu import context_lost
 from models.engine.protocol import Decoding, Generation, Output
 
 
@@ -75,6 +77,7 @@ class GenerateBackend:
     """Runs a loaded transformers model with padding; see `Backend`."""
 
     workers = batches_at_a_time = 1
+    sizes = CPU_SIZES
 
     def __init__(self, model: Any, *, causal: bool, max_source_tokens: int):
         self.max_source_tokens = max_source_tokens
@@ -97,6 +100,8 @@ class GenerateBackend:
     ) -> list[Output]:
         """See `Backend.run`; all of a batch finish together."""
         decoding = batch[0].decoding
+        if decoding.only_scores:
+            return [self._scored(generation) for generation in batch]
         stops = _stops_of(decoding, self._model)
         likely = _Likely()
         ids, mask = self._padded([generation.source_ids for generation in batch])
@@ -132,8 +137,18 @@ class GenerateBackend:
             replace(outputs[i], others=tuple(outputs[i + 1 : i + many])) for i in range(0, len(outputs), many)
         ]
 
+    def is_alive(self) -> bool:
+        return not context_lost()
+
     def close(self) -> None:
         del self._model
+
+    def _scored(self, generation: Generation) -> Output:
+        if not self._causal:
+            return Output(())
+        ids = torch.tensor([list(generation.source_ids)], device=self._model.device)
+        told = self._model(ids).logits[0, :-1].float().log_softmax(-1).gather(-1, ids[0, 1:, None])[:, 0]
+        return Output((), token_log_probabilities=tuple(round(each, 3) for each in told.tolist()))
 
     def _padded(self, rows: list[Sequence[int]]) -> tuple[torch.Tensor, torch.Tensor]:
         """Ids and mask [rows, longest], padded on the left for a causal model, else on the right."""

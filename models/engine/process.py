@@ -21,6 +21,7 @@ import sys
 import threading
 import time
 from array import array
+from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import Future
 from contextlib import suppress
@@ -32,20 +33,20 @@ from operator import attrgetter
 from queue import Empty, SimpleQueue
 from typing import Any, NamedTuple
 
+from models.engine.flows import MOST_WAITING, add_to
 from models.engine.futures import OutputFuture
 from models.engine.protocol import BatchRecord, Decoding, Engine, EngineStats, Generation, Output
 from models.errors import DragomanError, EngineFailed, EngineGone, Overloaded
 
 log = logging.getLogger(__name__)
 
-MAX_UNANSWERED = 4096
-"""An engine takes no submission while so many of a process's generations are unanswered."""
 STATS_WITHIN_S = 0.5
 LOAD_AGAIN_AFTER_S, CONNECT_AGAIN_AFTER_S = 5.0, 0.1
 GONE = "the model process ended and is restarting; try again in a few seconds"
 
 MOST_AT_ONCE = 1024
 """Messages that one list takes."""
+WATCH_EVERY_S = 1.0
 IDLE_S = 10.0
 """An engine that had work a shorter while ago is not closed to make room for another."""
 SWITCH_S = 1e-3
@@ -71,7 +72,7 @@ class Unload(NamedTuple):
 
 
 class Submission(NamedTuple):
-    """Generations for one engine, each `(number, source_length, decoding, deadline, streams)`.
+    """Generations of a flow for one engine, each `(number, source_length, decoding, deadline, streams)`.
 
     `number` is the sender's own; `decoding` is as `from_decoding` gives it; `deadline` is on
     `time.monotonic()`'s clock, which processes of one machine share; `streams` asks for each token. Each has
@@ -82,6 +83,7 @@ class Submission(NamedTuple):
     generations: Sequence[tuple[Any, ...]]
     source_ids: "array[int]"
     """Of all, one after the other: a token takes 4 bytes, and as an object of Python's own 40."""
+    flow: str = ""
 
 
 class Cancel(NamedTuple):
@@ -150,7 +152,7 @@ def from_generations(name: str, numbers: Iterable[int], generations: Sequence[Ge
         source_ids.extend(each.source_ids)
         streams = each.on_token is not None
         sent.append((number, len(each.source_ids), from_decoding(each.decoding), each.deadline, streams))
-    return Submission(name, sent, source_ids)
+    return Submission(name, sent, source_ids, generations[0].flow if generations else "")
 
 
 def to_generations(message: Submission, on_token: Callable[[int], Callable[[int], None]]) -> list[Generation]:
@@ -160,7 +162,7 @@ def to_generations(message: Submission, on_token: Callable[[int], Callable[[int]
         source_ids = message.source_ids[start : start + length]
         start += length
         listener = on_token(number) if streams else None
-        generations.append(Generation(source_ids, to_decoding(decoding), deadline, listener))
+        generations.append(Generation(source_ids, to_decoding(decoding), deadline, listener, message.flow))
     return generations
 
 
@@ -173,13 +175,20 @@ def to_decoding(values: tuple[Any, ...]) -> Decoding:
 def from_output(output: Output) -> tuple[Any, ...]:
     """Return the output's fields."""
     others = tuple(map(from_output, output.others))
-    return output.token_ids, output.score, output.finish, others, output.usage
+    return (
+        output.token_ids,
+        output.score,
+        output.finish,
+        others,
+        output.token_log_probabilities,
+        output.usage,
+    )
 
 
 def to_output(values: tuple[Any, ...]) -> Output:
     """Return the output."""
-    token_ids, score, finish, others, usage = values
-    return Output(token_ids, score, finish, tuple(map(to_output, others)), usage)
+    token_ids, score, finish, others, token_log_probabilities, usage = values
+    return Output(token_ids, score, finish, tuple(map(to_output, others)), token_log_probabilities, usage)
 
 
 def send(connection: Connection, messages: list[Any]) -> None:
@@ -273,7 +282,7 @@ class EngineClient:
         with self._changed:
             taken = [self._sent.pop(number) for number in numbers if number in self._sent]
             for sent in taken:
-                sent.engine._unanswered -= 1
+                add_to(sent.engine._unanswered, sent.flow, -1)
             self._changed.notify_all()
             return taken
 
@@ -296,7 +305,7 @@ class EngineClient:
                     connection.close()  # type: ignore[unreachable]  # another thread set it
                     return
                 self._connection = connection
-                wanted = list(self._engines.values())
+                wanted = [engine for engine in self._engines.values() if not engine._closing]
             for engine in wanted:
                 self._send(Load(engine._name, engine._what))
             with suppress(EOFError, OSError):
@@ -310,15 +319,20 @@ class EngineClient:
             with self._sending:
                 connection.close()
 
+    def _load_again(self, engine: "RemoteEngine") -> None:
+        if not engine._closing:
+            self._send(Load(engine._name, engine._what))
+
     def _lost(self, why: str) -> None:
         """Fail all that the process had, and whoever waits for a load."""
         with self._changed:
             self._connection = None
             lost, self._sent = list(self._sent.values()), {}
             for engine in list(self._engines.values()):
-                engine._ready, engine._unanswered = False, 0
+                engine._ready, engine._unanswered = False, Counter()
                 if engine._asked:
                     engine._error = EngineGone(why)
+                if engine._asked or engine._closing:
                     self._forget(engine)
             self._changed.notify_all()
         for sent in lost:
@@ -343,21 +357,26 @@ class EngineClient:
                     engine = self._engines.get(message.name)
                     if engine is not None:
                         self._note(engine, message)
+                    unwanted = engine is not None and engine._closing and isinstance(message, Loaded)
                     self._changed.notify_all()
+                if unwanted:
+                    self._send(Unload(message.name))
 
     def _note(self, engine: "RemoteEngine", message: Loaded | Unloaded | Stats) -> None:
         """Note how an engine is, for those who wait for it."""
         match message:
             case Loaded(name, error, notes):
                 self.notes = notes
-                engine._ready, engine._error = error is None, error
+                engine._ready, engine._error = error is None and not engine._closing, error
                 if error is not None and not engine._asked:  # into a new process; another try may succeed
                     log.warning("%s could not be loaded again: %s", name, error)
-                    timer = threading.Timer(LOAD_AGAIN_AFTER_S, self._send, [Load(name, engine._what)])
+                    timer = threading.Timer(LOAD_AGAIN_AFTER_S, self._load_again, [engine])
                     timer.daemon = True
                     timer.start()
             case Unloaded():
                 engine._closed = True
+                if not engine._ready:  # closed before it was loaded, so nobody waits
+                    self._forget(engine)
             case Stats(_, stats):
                 engine._stats = stats
                 engine._num_stats += 1
@@ -374,7 +393,8 @@ class RemoteEngine:
         """Somebody waits in `load` for its first coming."""
         self._ready = self._closing = self._closed = False
         self._error: Exception | None = None
-        self._unanswered = 0
+        self._unanswered: Counter[str] = Counter()
+        """By flow."""
         self._stats = EngineStats()
         self._num_stats = 0
         """How often its statistics came."""
@@ -384,17 +404,18 @@ class RemoteEngine:
         client = self._client
         sent = [_Sent(next(client._numbers), self, each, client._cancelled) for each in generations]
         submission = from_generations(self._name, [each.number for each in sent], generations)
+        flow = submission.flow
         with client._changed:
-            while wait and self._unanswered >= MAX_UNANSWERED and not self._closing:
+            while wait and self._unanswered[flow] >= MOST_WAITING and not self._closing:
                 client._changed.wait()
             if self._closing:
                 raise EngineFailed("the engine is closed")
             if not self._ready:
                 raise self._error or EngineGone(GONE)
-            if self._unanswered >= MAX_UNANSWERED:
-                raise Overloaded(f"the queue is full ({self._unanswered} generations wait)")
+            if self._unanswered[flow] >= MOST_WAITING:
+                raise Overloaded(f"the queue is full ({self._unanswered[flow]} generations wait)")
             client._sent.update((each.number, each) for each in sent)
-            self._unanswered += len(sent)
+            add_to(self._unanswered, flow, len(sent))
         client._send(submission)
         return [*sent]
 
@@ -408,14 +429,19 @@ class RemoteEngine:
             return self._stats if self._ready else replace(self._stats, ready=False, queued=0, running=0)
 
     def close(self) -> None:
-        """Wait until all is answered, and let the other process free the engine."""
+        """Wait until all is answered, and let the other process free the engine.
+
+        One that a new process is loading again is freed there once it is loaded.
+        """
         client = self._client
         with client._changed:
             self._closing = True
             client._changed.notify_all()
-            there = self._ready
-        if there:
-            client._send(Unload(self._name))
+            if not self._ready:
+                if client._connection is None or self._error is not None:
+                    client._forget(self)
+                return
+        client._send(Unload(self._name))
         with client._changed:
             client._changed.wait_for(lambda: not self._ready or (self._closed and not self._unanswered))
             self._ready = False
@@ -428,6 +454,7 @@ class _Sent(OutputFuture):
     def __init__(self, number: int, engine: RemoteEngine, sent: Generation, dropped: Callable[[Any], None]):
         super().__init__(dropped)
         self.number, self.engine, self.on_token = number, engine, sent.on_token
+        self.flow = sent.flow
 
 
 # ------------------------------------------------------------------------------------- the server
@@ -497,6 +524,12 @@ class EngineServer:
             user = next(iter(self._users), None)
         if user is not None:
             user.send(BatchFinished(name, record))
+
+    def lost(self) -> str:
+        """Return why an engine answers nothing any more, if one does; then this process has to end."""
+        with self._lock:
+            engines = [shared.engine for shared in self._engines.values() if shared.engine is not None]
+        return next((why for engine in engines if (why := engine.stats().lost)), "")
 
     # ------------------------------------------------------------------ what users need
 
@@ -568,6 +601,30 @@ class EngineServer:
                     shared.engine = None
         for engine in closed:
             engine.close()
+
+
+def serve_until_closed(server: EngineServer, address: str, key: bytes) -> None:
+    """Serve until standard input ends, and end this process; earlier where an engine is lost.
+
+    After some errors CUDA answers nothing more in a process, and in a new one it may.
+    """
+    with Listener(address, "AF_UNIX", backlog=64, authkey=key) as listener:
+        _begin(server.serve, listener, name="engine-server")
+        _begin(_end_when_lost, server, name="engine-watch")
+        sys.stdin.buffer.read()
+    os._exit(0)  # whoever started it has gone, or has closed all engines
+
+
+def _end_when_lost(server: EngineServer) -> None:
+    while not (why := server.lost()):
+        time.sleep(WATCH_EVERY_S)
+    end_process(why)
+
+
+def end_process(why: str) -> None:
+    """End this process at once; whoever started it starts another one."""
+    log.error("the model process ends: %s", why)
+    os._exit(1)
 
 
 class _User:
@@ -678,13 +735,16 @@ class _User:
         else:
             self._give(message, shared, engine)
 
-    def _give(self, message: Submission, shared: _SharedEngine, engine: Engine) -> None:
+    def _give(self, message: Submission, shared: _SharedEngine, engine: Engine, waits: bool = False) -> None:
         generations = to_generations(
             message, lambda number: lambda token: self.send(NextToken(number, token))
         )
         numbers = [number for number, *_ in message.generations]
         try:
-            futures = engine.submit(generations, wait=True)
+            futures = engine.submit(generations, wait=waits)
+        except Overloaded:  # its flow's queue is full, and the other flows' work goes on
+            _begin(self._give, message, shared, engine, True)
+            return
         except Exception as error:  # noqa: BLE001 - whatever it was, it is these requests' end
             self._server.ended(shared, len(generations))
             self._failed(message, error)

@@ -34,6 +34,8 @@ class Decoding:
     """Beam search shares out what suppressed tokens would have had; Marian's models want it."""
     stop_token_ids: tuple[int, ...] = ()
     """The first of these ends the output; empty means the model's own end token."""
+    only_scores: bool = False
+    """Nothing is searched: the output is what the model tells of its source, `token_log_probabilities`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,6 +49,8 @@ class Generation:
     """On `time.monotonic()`'s clock; past it the request is dropped with DeadlineExceeded."""
     on_token: Callable[[int], None] | None = field(default=None, compare=False)
     """Called from the engine's thread with each new token id; greedy search only."""
+    flow: str = field(default="", compare=False)
+    """Whose it is: while several flows wait, the queue goes round them; see `models.engine.flows`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,6 +64,9 @@ class Output:
     """`length`: the limit of new tokens ended it, so something may be missing."""
     others: tuple["Output", ...] = ()
     """The hypotheses that beam search ranks below it, best first, where more than one was asked for."""
+    token_log_probabilities: tuple[float, ...] = ()
+    """Of each of `token_ids`; of the source's tokens after the first, where only these were asked for. Empty
+    where an engine does not tell them, as none does for beam search."""
     usage: tuple[int, int] | None = None
     """The tokens read and written, where the ids are not tokens and somebody else counted them."""
 
@@ -88,6 +95,8 @@ class EngineStats:
     source_tokens: int = 0
     output_tokens: int = 0
     ready: bool = True
+    lost: str = ""
+    """Why it will answer nothing any more, if so: its process has to end."""
     slots: int = 0
     slots_used: int = 0
     tokens_per_s: float = 0.0
@@ -112,9 +121,9 @@ class Engine(Protocol):
     def submit(self, generations: Sequence[Generation], *, wait: bool = False) -> list[Future[Output]]:
         """Queue the generations, all or none, and return their futures in the same order.
 
-        A full queue raises Overloaded, or blocks until there is room if `wait`. A future ends with an
-        Output, DeadlineExceeded, InvalidInput (this request cannot fit this model) or EngineFailed;
-        `future.cancel()` before it is done frees its place.
+        All are of one flow, and each flow has a queue: a full one raises Overloaded, or blocks until there is
+        room if `wait`. A future ends with an Output, DeadlineExceeded, InvalidInput (this request cannot fit
+        this model) or EngineFailed; `future.cancel()` before it is done frees its place.
         """
 
     def stats(self) -> EngineStats: ...

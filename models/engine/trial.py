@@ -1,15 +1,17 @@
-"""The trial of an engine at load: on this device it must compute what the plain model computes.
+"""The trial of an engine at load: on this device it must compute what the plain model computes, and fast.
 
 Random requests go through the engine, then the plain model scores the same tokens (teacher forcing). In
 bfloat16 two correct computations may round differently and choose different tokens, so tokens are not
 compared: each greedy token must be as good as the best, and each score must be its tokens' log probability.
+An engine that is right is then raced with another: both have the same requests for two seconds each.
 """
 
 import itertools
 import random
 import threading
 import time
-from collections.abc import Iterator, Sequence
+from collections import deque
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -45,6 +47,15 @@ WORSE_BEAMS = 0.1
 """The most that beam search may be worse than transformers', relative to its scores; measured: 0.03."""
 
 
+RACE_REQUESTS, RACE_S = 64, 2.0
+RACE_OUTPUT = (16, 64)
+"""The fewest and the most new tokens of a race's outputs."""
+
+
+class WrongOutput(EngineFailed):
+    """The engine answered, and not as the plain model would have."""
+
+
 @dataclass(frozen=True, slots=True)
 class Bounds:
     """The bounds of a trial's requests: the engine's limits, the beams of its searches and its retries."""
@@ -58,6 +69,8 @@ class Bounds:
 def try_out(engine: Engine, model: Any, bounds: Bounds, *, time_limit_s: float = 120.0) -> None:
     """Run random requests and compare; EngineFailed, with the reason, unless all is as the model has it.
 
+    WrongOutput is what the comparison found; anything else, as a time-out, may go better another time.
+
     `model` is the transformers model whose weights the engine runs. Nothing else may use the engine yet. The
     limit is for the engine's answers; comparing them takes some seconds more.
     """
@@ -69,7 +82,8 @@ def try_out(engine: Engine, model: Any, bounds: Bounds, *, time_limit_s: float =
             oracle.compare(generation, output)
         oracle.compare_searches(generations, outputs)
     except DragomanError as error:
-        raise EngineFailed(f"the trial failed: {error.message}") from error
+        kind = WrongOutput if isinstance(error, WrongOutput) else EngineFailed
+        raise kind(f"the trial failed: {error.message}") from error
     except Exception as error:
         raise EngineFailed(f"the trial failed: {error!r}") from error
 
@@ -77,14 +91,52 @@ def try_out(engine: Engine, model: Any, bounds: Bounds, *, time_limit_s: float =
 def _generations(model: Any, bounds: Bounds) -> Iterator[Generation]:
     """The same requests each time: sources of one token up to the most, and each way to search."""
     rng = random.Random(0)  # noqa: S311 - no secret
-    vocabulary = model.get_encoder().get_input_embeddings().weight.shape[0]
-    special = {model.config.pad_token_id, *end_token_ids(model), start_token_id(model)}
-    ordinary = [token for token in range(vocabulary) if token not in special]
+    ordinary = _ordinary_tokens(model)
     decodings = itertools.cycle(_decodings(model, bounds, rng.choice(ordinary)))
     longest = bounds.max_source_tokens
     for length, decoding in zip(SOURCE_LENGTHS, decodings, strict=False):
         length = min(length, longest) or longest
         yield Generation(tuple(rng.choices(ordinary, k=length)), decoding)
+
+
+def _ordinary_tokens(model: Any) -> list[int]:
+    vocabulary = model.get_encoder().get_input_embeddings().weight.shape[0]
+    special = {model.config.pad_token_id, *end_token_ids(model), start_token_id(model)}
+    return [token for token in range(vocabulary) if token not in special]
+
+
+def race_requests(model: Any, decoding: Decoding, lengths: tuple[int, int]) -> list[Generation]:
+    """Return the requests of a race, the same each time: random sources of such lengths."""
+    rng = random.Random(1)  # noqa: S311 - no secret
+    ordinary = _ordinary_tokens(model)
+    least, most = (min(each, decoding.max_new_tokens) for each in RACE_OUTPUT)
+    decoding = replace(decoding, min_new_tokens=least, max_new_tokens=most)
+    sources = (rng.choices(ordinary, k=rng.randint(*lengths)) for _ in range(RACE_REQUESTS))
+    return [Generation(tuple(source), decoding) for source in sources]
+
+
+def rate_of(
+    engine: Engine, requests: Sequence[Generation], clock: Callable[[], float] = time.perf_counter
+) -> float:
+    """Return how many requests a second the engine answers, while it has all of these and again as many.
+
+    All are answered once before that, as libraries set themselves up in the first batch. Raises what a
+    request ends with.
+    """
+    for future in engine.submit(requests):
+        future.result()
+    started, rounds = clock(), 0
+    under_way = deque([engine.submit(requests), engine.submit(requests)])
+    try:
+        while not rounds or clock() - started < RACE_S:
+            for future in under_way.popleft():
+                future.result()
+            under_way.append(engine.submit(requests))
+            rounds += 1
+        return rounds * len(requests) / (clock() - started)
+    finally:
+        for future in itertools.chain.from_iterable(under_way):
+            future.cancel()
 
 
 def _decodings(model: Any, bounds: Bounds, first_token: int) -> list[Decoding]:
@@ -137,7 +189,7 @@ def _run(engine: Engine, generations: Sequence[Generation], time_limit_s: float)
         for future in futures:
             future.cancel()
     if tuple(streamed) != outputs[0].token_ids:
-        raise EngineFailed("the streamed tokens are not those of the answer")
+        raise WrongOutput("the streamed tokens are not those of the answer")
     return outputs
 
 
@@ -163,7 +215,7 @@ class _Oracle:
         gains = raw.gather(1, chosen)[:, 0].masked_fill(forced, 0.0)
         score = output.score
         if score is None:
-            raise EngineFailed("an answer has no score")
+            raise WrongOutput("an answer has no score")
         total = score * len(tokens) ** generation.decoding.length_penalty
         off = abs(total - float(gains.sum())) / len(tokens)
         self._within("a score is off", off, self._score_room * spread)
@@ -180,7 +232,7 @@ class _Oracle:
             [reference] = backend.run([generation], lambda _: False)
             best, found = reference.score, output.score
             if best is None or found is None:
-                raise EngineFailed("an answer has no score")
+                raise WrongOutput("an answer has no score")
             lost += best - found
             largest = max(largest, abs(best))
         if pairs:
@@ -198,9 +250,9 @@ class _Oracle:
         elif decoding.forced_eos_token_id is not None:
             known.append(decoding.forced_eos_token_id)
         if not 1 <= len(known) <= decoding.max_new_tokens:
-            raise EngineFailed(f"{len(known)} tokens came, and {decoding.max_new_tokens} is the most")
+            raise WrongOutput(f"{len(known)} tokens came, and {decoding.max_new_tokens} is the most")
         if output.finish == "length" and len(known) != decoding.max_new_tokens:
-            raise EngineFailed(f"an output ended after {len(known)} of {decoding.max_new_tokens} tokens")
+            raise WrongOutput(f"an output ended after {len(known)} of {decoding.max_new_tokens} tokens")
         return logits[: len(known)].float(), known
 
     def _logits(self, source_ids: Sequence[int], known: Sequence[int]) -> Tensor:
@@ -231,7 +283,7 @@ class _Oracle:
 
     def _within(self, what: str, value: float, most: float) -> None:
         if not value <= most:  # a NaN is not
-            raise EngineFailed(f"{what} by {value:.3g}, and rounding explains {most:.3g}")
+            raise WrongOutput(f"{what} by {value:.3g}, and rounding explains {most:.3g}")
 
 
 def _processors(decoding: Decoding, ends: Sequence[int], device: Any) -> LogitsProcessorList:

@@ -10,6 +10,7 @@ from models.errors import InvalidInput, ModelLoading, ModelUnavailable, Unsuppor
 from models.hub import RepositoryNotFound
 from models.languages import Languages
 from models.pool import ModelPool
+from models.translate.confidence import coefficients
 
 ASK_AGAIN_S = 60.0
 """The hub is asked again so much later for a model that it did not have, or was not there to give."""
@@ -29,8 +30,13 @@ class Hop:
 
 
 def cautions(pool: ModelPool, entries: Sequence[ModelEntry], *, with_better: bool = True) -> tuple[str, ...]:
-    """Return what the catalog has readers told of these models, each once, with what gets a better one."""
-    return tuple(dict.fromkeys(_caution(pool, entry, with_better) for entry in entries if entry.caution))
+    """Return what readers should be told of these models, each once: the catalog's words, what is unknown."""
+    told = [_caution(pool, entry, with_better) for entry in entries if entry.caution]
+    names = [entry.name for entry in entries if "translate" in entry.tasks]
+    if len(names) > 1 or any(coefficients(name) is None for name in names):
+        by = " + ".join(dict.fromkeys(names))
+        told.append(f"not calibrated: how often translations by {by} are right is not known")
+    return tuple(dict.fromkeys(told))
 
 
 def _caution(pool: ModelPool, entry: ModelEntry, with_better: bool) -> str:

@@ -2,10 +2,10 @@
 
 Held text (terms, inline code, addresses) goes through the model as a mask. A sentence that lost a held word
 is retried with the word itself; one with a wrong fact (a day, a country, a number) is retried with the fact's
-target-language name in its source. The best candidate wins. Knows nothing of documents and markup.
+target-language name in its source; one in doubt is searched with beams. The best candidate wins. Knows
+nothing of documents and markup.
 """
 
-import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from operator import attrgetter
@@ -17,6 +17,7 @@ from models.checks.pair import Pair
 from models.checks.registry import TRANSLATION_CHECKS, run
 from models.checks.translation.facts import right_forms
 from models.checks.translation.form import REPETITION
+from models.choices import Quality
 from models.codec import Purpose
 from models.engine.protocol import Decoding, Generation, Output
 from models.errors import DeadlineExceeded, EngineFailed, InvalidInput
@@ -26,7 +27,7 @@ from models.steps import Event, Gather, Generate, Steps, Usage
 from models.text.sentences import split_long
 from models.text.span import Span
 from models.text.terms import Held, Masked, is_free, look_up, mask, masks_in, unmask, without_masks
-from models.translate.confidence import coefficients, signs_of
+from models.translate.confidence import Scores, coefficients, scored_words, signs_of
 from models.translate.route import Hop
 
 UNSPACED = {"zh", "zh-Hant", "ja", "yue", "th", "lo", "km", "my"}
@@ -37,14 +38,19 @@ MORE_TOKENS = 3
 
 SPARE_TOKENS = 32
 
-LEAST_NEW_TOKENS = 128
-"""Every segment may have this many, so that most share one limit, and with it a batch."""
+LEAST_NEW_TOKENS, LEAST_WITH_BEAMS = 128, 256
+"""Every segment may have this many, so that most share one limit, and with it a batch. Second searches, with
+beams, are few and dear, so that nearly all of them are to share one."""
 
 OTHER_BEAMS = 4
 SERVER_HYPOTHESES = 2
 """A server has no beams, and each hypothesis is a request: its likeliest answer and a sampled one."""
 NO_REPEAT = 3
 """So many tokens in a row may not come twice, where a loop is to be avoided."""
+
+UNSURE_FROM, UNSURE_BELOW = 0.1, 0.6
+"""Where the confidence in a greedy translation is in this range, beams find enough better ones to be worth
+their time."""
 
 _LOST, _UNFINISHED, _MASK_LEFT = 3.0, 4.0, 6.0
 """The penalty of each for a candidate, beside what the checks find, in the unit of `flag.penalty`."""
@@ -126,20 +132,21 @@ class Candidate:
     text: str
     complete: bool = True
     """False if a model stopped at its length limit rather than at an end of its own."""
+    scores: Scores | None = None
+    """What the last model's engine tells of it; None for a model that was not fitted."""
+    written: tuple[tuple[int, ...], tuple[int, ...]] = ((), ())
+    """The last model's source and what it wrote, as token ids; empty for a text that went in parts."""
     confidence: float | None = None
-    """The geometric mean of its tokens' probabilities, the least of all models'; once it is checked by a
-    model that was fitted the chance that it is good, 0 to 1. None where an engine gives none."""
-    tokens: int = 0
-    """How many the last model wrote."""
-    source_tokens: int = 0
-    """How many it read, beside those that any text gets."""
+    """The chance that a reader finds no serious error in it, 0 to 1, once it is checked; None as for
+    `scores`, and for two models."""
     places: tuple[Span | None, ...] = ()
     """The place in `text` of each of the held words; None for one that is lost."""
     flags: tuple[Flag, ...] = ()
     penalty: float = 0.0
     """How bad all that is known to be wrong with it is; 0 if nothing is."""
     doubt: float = 0.0
-    """The chance that it is bad all the same, for a model that was fitted."""
+    """The chance that it is bad all the same, for a model that was fitted; by what every search tells, since
+    chances by other signs do not compare."""
     abstained: bool = False
     missing: bool = False
     """True if time ran out before there was one: the text is the source's."""
@@ -194,7 +201,7 @@ class SentenceTranslator:
     """Translates sentences or paragraphs by the models of all hops, in order.
 
     Each comes with at most so many `alternatives`. Where the models are less sure than `min_confidence`, the
-    source stays.
+    source stays. `quality` decides how they search; see `choices.Quality`.
     """
 
     def __init__(
@@ -204,11 +211,13 @@ class SentenceTranslator:
         *,
         min_confidence: float | None = None,
         alternatives: int = 0,
+        quality: Quality = "auto",
     ):
         self.hops = hops
         self._pool = pool
         self._min_confidence = min_confidence
         self._alternatives = alternatives
+        self._quality = quality
         self._fitted = coefficients(hops[0].entry.name) if len(hops) == 1 else None
         self._around: dict[str, int] = {}
         """Tokens of a model's input beside the text's, by the language that it reads."""
@@ -262,13 +271,20 @@ class SentenceTranslator:
             best, facts = made[0], self._wrong_facts(reading, sentence, made[0])
             if len(made) > 1 and (facts or best.is_wrong):
                 best, facts = ranked[0], self._wrong_facts(reading, sentence, ranked[0])
+            is_wrong = bool(facts) or best.is_wrong
+            again = is_wrong or self._is_unsure(best)
+            if not again:
+                best = yield from self._with_words(reading, best)
             done[i] = finished = self._finished(sentence, best, [*near, *ranked], alone)
-            again = bool(facts) or best.is_wrong
             yield event_of(i, replace(finished, again=again))
             if again:
-                made += yield from self._more(reading, sentence, best, facts)
+                more = yield from self._more(reading, sentence, best, facts)
+                made += (
+                    more if is_wrong else more[:1]
+                )  # the confidence would prefer those that leave something out
                 ranked = sorted(made, key=_cost)
-                done[i] = finished = self._finished(sentence, ranked[0], [*near, *ranked], alone)
+                best = yield from self._with_words(reading, ranked[0])
+                done[i] = finished = self._finished(sentence, best, [*near, *ranked], alone)
                 yield event_of(i, finished)
 
         try:
@@ -295,17 +311,11 @@ class SentenceTranslator:
             bad = penalty(flags) + _LOST * result.places.count(None)
             bad += 0.0 if candidate.complete else _UNFINISHED
             bad += _MASK_LEFT * max(0, masks_in(result.text) - masks_in(sentence.text))
-            confidence, doubt = candidate.confidence, 0.0
-            if self._fitted is not None and confidence is not None:
-                signs = signs_of(
-                    pair,
-                    flags,
-                    probability=confidence,
-                    tokens=candidate.tokens,
-                    source_tokens=candidate.source_tokens,
-                )
+            confidence, doubt = None, 0.0
+            if self._fitted is not None and candidate.scores is not None:
+                signs = signs_of(pair, flags, candidate.scores)
                 confidence = self._fitted.confidence(signs)
-                doubt = 1 - confidence
+                doubt = 1 - self._fitted.without_words.chance(signs)
             checked.append(
                 replace(
                     candidate,
@@ -319,6 +329,31 @@ class SentenceTranslator:
             )
         return checked
 
+    def _with_words(self, reading: Reading, candidate: Candidate) -> Steps[Candidate]:
+        """Return a doubtful candidate whose search told no token's probability with those of its words."""
+        scores, confidence, (source_ids, token_ids) = (
+            candidate.scores,
+            candidate.confidence,
+            candidate.written,
+        )
+        if self._fitted is None or scores is None or confidence is None or scores.words or not token_ids:
+            return candidate
+        if confidence >= self._fitted.doubtful_below:
+            return candidate
+        with self._pool.use(self.hops[-1].entry) as model:
+            assert isinstance(model, TextModel)  # noqa: S101 - the task of an entry decides its kind
+            if len(source_ids) + len(token_ids) > model.entry.max_source_tokens:
+                return candidate
+            asked = Generation((*source_ids, *token_ids), Decoding(max_new_tokens=1, only_scores=True))
+            (output,) = yield Generate(model.engine, [asked])
+            told = output.token_log_probabilities[-len(token_ids) :]
+            if len(told) < len(token_ids):
+                return candidate
+            scores = replace(scores, words=scored_words(model.codec.pieces(token_ids), told))
+        pair = Pair(reading, Reading(candidate.text, self.hops[-1].target))
+        confidence = self._fitted.confidence(signs_of(pair, candidate.flags, scores))
+        return replace(candidate, scores=scores, confidence=confidence)
+
     def _wrong_facts(self, reading: Reading, sentence: Sentence, candidate: Candidate) -> Facts:
         """Return the facts that the candidate got wrong, outside held words, with their right forms."""
         if not any(flag.source is not None for flag in candidate.flags):
@@ -330,6 +365,15 @@ class SentenceTranslator:
             for span, form in sorted(right_forms(pair, candidate.flags))
             if form != sentence.text[span.start : span.end] and is_free(span, taken)
         ]
+
+    def _is_unsure(self, candidate: Candidate) -> bool:
+        """Return True if a search with beams is likely to find a better one than the greedy search has.
+
+        Where the confidence is high there is little to gain, and where it is low the model knows no better.
+        """
+        own_beams = self.hops[0].entry.decoding.get("num_beams", 1)
+        is_greedy = self._quality == "auto" and not self._alternatives and own_beams == 1
+        return is_greedy and UNSURE_FROM <= (candidate.confidence or 0.0) < UNSURE_BELOW
 
     def _more(
         self, reading: Reading, sentence: Sentence, best: Candidate, facts: Facts
@@ -386,8 +430,9 @@ class SentenceTranslator:
                     by_text.setdefault(other.text, replace(other, alone=alone))
             kept = tuple(by_text.values())[1 : self._alternatives + 1]
         doubts: tuple[Flag, ...] = ()
-        if self._fitted is not None and confidence is not None:
-            doubts = self._fitted.doubtful(best.text, confidence)
+        if self._fitted is not None and best.scores is not None and confidence is not None:
+            target = self.hops[-1].target
+            doubts = self._fitted.doubtful(best.text, target, confidence, best.scores.words)
         whole = Span(0, len(best.text))
         lost = [
             Flag("term", whole, f"“{held.term}” was to be “{held.text}” here.", source=held.span)
@@ -405,23 +450,14 @@ class SentenceTranslator:
         """
         if not any(character.isalpha() for character in without_masks(source.text)):
             return [Candidate(source.text)]
-        found = [Candidate(source.text, confidence=1.0)]
+        found = [Candidate(source.text)]
         for hop in self.hops:
             first = found[0]
             alternatives = source.alternatives if hop is self.hops[-1] else 0
             further = yield from self._generate(
                 hop, replace(source, text=first.text, alternatives=alternatives)
             )
-            found = [
-                replace(
-                    each,
-                    complete=first.complete and each.complete,
-                    confidence=None
-                    if first.confidence is None or each.confidence is None
-                    else min(first.confidence, each.confidence),
-                )
-                for each in further
-            ]
+            found = [replace(each, complete=first.complete and each.complete) for each in further]
         return found
 
     def _generate(self, hop: Hop, source: Source) -> Steps[list[Candidate]]:
@@ -433,7 +469,7 @@ class SentenceTranslator:
                 self._around[hop.source] = len(model.codec.encode("", replace(purpose, facts=())))
                 self.has_region = hop.region is None or model.codec.has_region(purpose)
             around = self._around[hop.source]
-            parts = _parts(model, source, purpose, around)
+            parts = _parts(model, source, purpose, around, self._quality)
             yield None
             outputs: list[Output] = yield Generate(model.engine, parts)
             self._generated.update(zip(parts, outputs, strict=True))
@@ -443,7 +479,9 @@ class SentenceTranslator:
             return [_candidate(model, hop.target, parts, own, around) for own in ranked]
 
 
-def _parts(model: TextModel, source: Source, purpose: Purpose, around: int) -> list[Generation]:
+def _parts(
+    model: TextModel, source: Source, purpose: Purpose, around: int, quality: Quality
+) -> list[Generation]:
     """The text whole, or cut so that each part fits the window and its translation the output.
 
     There is room for a translation longer than its source, and an end to loops. Limits are rounded up to
@@ -461,7 +499,13 @@ def _parts(model: TextModel, source: Source, purpose: Purpose, around: int) -> l
     for span in split_long(source.text, Span(0, len(source.text)), fits, purpose.source):
         ids = encoded[source.text[span.start : span.end]]
         room = 1 << (MORE_TOKENS * (len(ids) - around) + SPARE_TOKENS - 1).bit_length()
-        decoding = model.codec.decoding(purpose, max_new_tokens=max(LEAST_NEW_TOKENS, room))
+        is_greedy = source.search == "own" and not source.alternatives
+        least = LEAST_NEW_TOKENS if is_greedy else LEAST_WITH_BEAMS
+        decoding = model.codec.decoding(purpose, max_new_tokens=max(least, room))
+        if quality == "fast":
+            decoding = replace(decoding, num_beams=1)
+        elif quality == "best" and model.entry.kind != "server":
+            decoding = replace(decoding, num_beams=max(OTHER_BEAMS, decoding.num_beams))
         if source.search != "own" and model.entry.kind == "server":
             decoding = replace(decoding, num_return_sequences=SERVER_HYPOTHESES)
         elif source.search != "own":
@@ -493,17 +537,25 @@ def _candidate(
     model: TextModel, target: str, generations: Sequence[Generation], outputs: Sequence[Output], around: int
 ) -> Candidate:
     """Return the outputs of a text's parts as its translation."""
-    tokens = sum(len(output.token_ids) for output in outputs)
-    total: float | None = 0.0
-    for output, generation in zip(outputs, generations, strict=True):
-        score = log_probability(output, generation.decoding)
-        total = None if total is None or score is None else total + score
+    scores = None
+    found = [log_probability(out, each.decoding) for out, each in zip(outputs, generations, strict=True)]
+    known = [each for each in found if each is not None]
+    if len(known) == len(found) and coefficients(model.entry.name) is not None:
+        token_ids = [token for output in outputs for token in output.token_ids]
+        each_token = [value for output in outputs for value in output.token_log_probabilities]
+        is_told = len(each_token) == len(token_ids)
+        scores = Scores.of(
+            token_ids,
+            model.codec.pieces(token_ids) if is_told else (),
+            sum(known),
+            each_token if is_told else (),
+            sum(len(generation.source_ids) - around for generation in generations),
+        )
     return Candidate(
         join([model.codec.decode(output.token_ids) for output in outputs], target),
         all(output.finish == "stop" for output in outputs),
-        None if total is None else math.exp(min(0.0, total / max(1, tokens + len(outputs)))),
-        tokens,
-        sum(len(generation.source_ids) - around for generation in generations),
+        scores,
+        (tuple(generations[0].source_ids), outputs[0].token_ids) if len(outputs) == 1 else ((), ()),
     )
 
 

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field, replace
 
 from models.better import BetterModels
 from models.checks.flag import Flag, any_error
-from models.choices import TextFormat
+from models.choices import Quality, TextFormat
 from models.errors import DragomanError, InvalidInput, ModelUnavailable
 from models.languages import Languages
 from models.pool import ModelPool
@@ -21,6 +21,7 @@ from models.text.markup.place import Piece, place, stretches
 from models.text.sentences import pausing_sentences, strip
 from models.text.span import Span
 from models.text.terms import Held, Terms, outside
+from models.translate.confidence import likely_right
 from models.translate.route import Hop, Router, cautions, check_recognized
 from models.translate.sentence import (
     Candidate,
@@ -71,6 +72,7 @@ class TranslationRequest:
     """Segments that the model is less sure of than this, from 0 to 1, come back untranslated."""
     alternatives: int = 0
     """So many other translations of each segment are wanted, beside its own."""
+    quality: Quality = "auto"
     memory: bool = True
     """Sentences that the caller's memory has are taken from it."""
     partial: bool = False
@@ -87,8 +89,7 @@ class Segment:
     complete: bool
     """False if the model stopped at its length limit rather than at an end of its own."""
     confidence: float | None = None
-    """The chance that it is good, 0 to 1; for a model that was not fitted, the geometric mean of the
-    probabilities of its tokens; None where an engine gives none."""
+    """The chance that a reader finds no serious error in it, 0 to 1; None for models that were not fitted."""
     flags: tuple[Flag, ...] = ()
     """The checks' findings; their spans are in `text`, and in the source's plain text."""
     abstained: bool = False
@@ -232,7 +233,11 @@ class Translator:
             return SegmentReady(i, len(sentences), segment(i, candidate), candidate.again)
 
         translator = SentenceTranslator(
-            self._pool, hops, min_confidence=request.min_confidence, alternatives=request.alternatives
+            self._pool,
+            hops,
+            min_confidence=request.min_confidence,
+            alternatives=request.alternatives,
+            quality=request.quality,
         )
         done = yield from translator.translate(sentences, ready, partial=request.partial, matches=matches)
         written = yield from _put_together(request.text, runs, sentences, done, separator(hops[-1].target))
@@ -241,10 +246,6 @@ class Translator:
         told = notes_on(request, detected, source, done, found)
         if unread is not None:
             told.append(unread)
-        if done and hops[-1].entry.kind == "server" and all(each.confidence is None for each in done):
-            told.append(
-                "the server gives no probabilities: there is no confidence, and the checks stand alone"
-            )
         return self._translation(
             translator,
             written,
@@ -369,6 +370,11 @@ def _guess(detected: Detection | None, language: str, already: str = "") -> str:
     return f"{told}; if not, give its language"
 
 
+def confidences(done: Sequence[Candidate] | Sequence[Segment]) -> list[float]:
+    """Return the confidences of what was translated; what was left in its language has no say."""
+    return [each.confidence for each in done if each.confidence is not None and not each.abstained]
+
+
 def notes_on(
     request: TranslationRequest,
     detected: Detection | None,
@@ -376,8 +382,9 @@ def notes_on(
     done: Sequence[Candidate] | Sequence[Segment],
     terms: Sequence[Term],
 ) -> list[str]:
-    """What the reader should know."""
-    notes = []
+    """What the reader should know, first how much of the text is likely right."""
+    known = confidences(done)
+    notes = [likely_right(sum(known), len(known))] if known else []
     if guess := _guess(detected, source):
         notes.append(guess)
     if missing := sum(bool(each.missing) for each in done):
@@ -388,7 +395,7 @@ def notes_on(
         least = request.min_confidence
         notes.append(f"{left} of {len(done)} segments are left in {source}: confidence was below {least}")
     if request.min_confidence is not None and all(each.confidence is None for each in done):
-        notes.append("this model's engine does not tell how sure it is: min_confidence changed nothing")
+        notes.append("min_confidence changed nothing: no sentence has a confidence")
     if recalled := sum(bool(each.from_memory) for each in done):
         notes.append(f"{recalled} of {len(done)} segments are as your translation memory has them")
     if flagged := sum(any_error(each.flags) for each in done):

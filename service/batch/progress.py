@@ -80,6 +80,10 @@ class Tally:
     flags: Counter[str] = field(default_factory=Counter)
     flagged: int = 0
     """Records with at least one flag."""
+    sentences: int = 0
+    """Those that have a confidence."""
+    likely_right: float = 0.0
+    """The sum of their confidences."""
     samples: list[tuple[float, int, int]] = field(default_factory=list)
     """Seconds since the begin, contents made until then, output tokens until then."""
     slowest: list[tuple[float, int, str, int]] = field(default_factory=list)
@@ -130,6 +134,8 @@ class Tally:
             self.languages[result.language] += 1
         self.flags.update(result.flags)
         self.flagged += bool(result.flags)
+        self.sentences += result.sentences
+        self.likely_right += result.likely_right
 
     def sample(self) -> None:
         """Take a sample of the pace now and then, seldom enough that they don't become many."""
@@ -209,6 +215,8 @@ def summary(job: Mapping[str, Any], tally: Tally, end: str) -> dict[str, Any]:
         "languages": dict(tally.languages.most_common()),
         "flags": dict(tally.flags.most_common()),
         "flagged_records": tally.flagged,
+        "sentences": tally.sentences,
+        "likely_right": round(tally.likely_right, 1),
         "causes": [asdict(each) for each in tally.most_frequent()],
         "left_out": dict(tally.left_out),
         "slowest": [

@@ -4,6 +4,7 @@ import html
 from collections.abc import Iterable, Sequence
 from typing import Any
 
+from models.translate.confidence import likely_right
 from service.batch.progress import Tally, duration
 
 _STYLE = """
@@ -40,6 +41,7 @@ def page(summary: dict[str, Any], tally: Tally) -> str:
     begin = f"{_ENDS[summary['end']]}, {summary['ended_at']}. Models: {models}"
     body = [
         f"<h1>{title}</h1><p>{html.escape(begin)}</p>",
+        *_right(tally),
         _numbers(summary),
         "<h2>Length of the records</h2><p>In characters.</p>",
         _bars([(f"under {_short(1 << bits)}", n) for bits, n in sorted(tally.lengths.items())]),
@@ -47,7 +49,8 @@ def page(summary: dict[str, Any], tally: Tally) -> str:
         _bars(_thinned(tally.rates())),
         *_errors(tally),
         "<h2>Flags</h2>",
-        f"<p>{summary['flagged_records']:,} of {summary['records']:,} records are flagged.</p>",
+        f"<p>{summary['flagged_records']:,} of {summary['records']:,} records are flagged. "
+        "The checks look for wrong numbers, dates and names; wording is not checked.</p>",
         _bars(tally.flags.most_common()),
         "<h2>Languages of the records</h2>",
         _bars(tally.languages.most_common(MOST_BARS)),
@@ -83,6 +86,12 @@ def _numbers(summary: dict[str, Any]) -> str:
     if summary["engine_s"]:
         shown.append(("Engine busy", f"{summary['engine_share']:.0%} of the time"))
     return "<dl>" + "".join(f"<div><dt>{name}</dt><dd>{value}</dd></div>" for name, value in shown) + "</dl>"
+
+
+def _right(tally: Tally) -> Iterable[str]:
+    if tally.sentences:
+        told = likely_right(tally.likely_right, tally.sentences)
+        yield f"<p><strong>{told[0].upper()}{told[1:]}.</strong></p>"
 
 
 def _errors(tally: Tally) -> Iterable[str]:

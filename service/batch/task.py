@@ -128,7 +128,16 @@ def _result(outcome: Outcome[dict[str, Any]], seconds: float) -> StoredResult:
     language = (result.get("detected") or result["source"])["language"]  # of a summary, or of a translation
     parts = (*result.get("sentences", ()), *result.get("segments", ()))
     flags = Counter(flag["kind"] for part in parts for flag in part.get("flags") or ())
-    return StoredResult(dumps(result).encode(), language=language, flags=dict(flags), seconds=seconds)
+    told = [each["confidence"] for each in result.get("segments", ()) if not each["abstained"]]
+    known = [confidence for confidence in told if confidence is not None]
+    return StoredResult(
+        dumps(result).encode(),
+        language=language,
+        flags=dict(flags),
+        sentences=len(known),
+        likely_right=sum(known),
+        seconds=seconds,
+    )
 
 
 def _touching(

@@ -280,6 +280,7 @@ def _fetch(session: Session, entry: "ModelEntry", store: "Store") -> None:
 
 
 def _run(run: "BatchRun", options: BatchOptions) -> int:
+    from models.translate.confidence import likely_right
     from service.batch.run import TooManyErrors
 
     try:
@@ -292,6 +293,8 @@ def _run(run: "BatchRun", options: BatchOptions) -> int:
             note("results are stored; the same command resumes")
         raise
     out = "standard output" if options.out == "-" else options.shown_out or options.out
+    if tally.sentences:
+        note(likely_right(tally.likely_right, tally.sentences))
     there = f", {count(tally.found, 'result')} there already" if tally.found else ""
     note(
         f"{out}: {count(tally.records, 'record')}, {count(tally.errors, 'error')}, {tally.made:,} made in "

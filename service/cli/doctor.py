@@ -26,6 +26,8 @@ LEAST_MEMORY = 800_000_000
 LIKED_DISK = 2_000_000_000
 """The bundled translation model takes 0.6 GB of the cache, and more while it is put together."""
 LEAST_DISK = 100_000_000
+CT2_CUDA = (12, 8)
+"""CTranslate2's package has code for GPUs up to Ada; of newer ones the driver makes it, from 12.8's form."""
 NEEDED = ("torch", "transformers", "ctranslate2", "safetensors", "sentencepiece")
 
 State = Literal["ok", "warning", "problem"]
@@ -85,8 +87,11 @@ def _findings(settings: "Settings") -> Iterator[Finding]:
     wants = settings.device == "cuda" or (settings.device == "auto" and bool(gpus))
     device = "cuda" if wants and not missing and machine.torch_finds_a_gpu() else "cpu"
     yield _gpu(settings, gpus, device)
+    if gpus and settings.device != "cpu" and machine.has("torch"):
+        yield _cuda()
     if device == "cuda":
         yield _compiler()
+        yield _cublas()
     yield from _folders(settings)
     yield from _models(settings, device)
     yield from _trials(settings)
@@ -104,7 +109,7 @@ def _trials(settings: "Settings") -> Iterator[Finding]:
             again = "kept for these versions; --new-trials has it tried again"
             yield Finding("trial", "warning", f"{where}: {verdict.failure} ({again})")
         else:
-            yield Finding("trial", "ok", f"{where}: passed")
+            yield Finding("trial", "ok", f"{where}: {verdict.in_words()}")
 
 
 def _memory() -> Finding:
@@ -133,13 +138,36 @@ def _gpu(settings: "Settings", gpus: list[str], device: str) -> Finding:
     return Finding("GPU", "ok", told)
 
 
+def _cuda() -> Finding:
+    driver, built = machine.cuda_versions()
+    told = f"the driver goes up to CUDA {_dotted(driver)}, torch is built for {_dotted(built)}"
+    if driver is None or built is None:
+        return Finding("CUDA", "warning", told)
+    if driver[0] < built[0]:  # within a major version, newer code runs on an older driver
+        return Finding(
+            "CUDA", "warning", f"{told}: take a newer driver, or torch from the index for CUDA {driver[0]}"
+        )
+    if driver < CT2_CUDA:
+        told += f"; CTranslate2 needs {_dotted(CT2_CUDA)} on GPUs after Ada, and 12.0 on others"
+        return Finding("CUDA", "warning", told)
+    return Finding("CUDA", "ok", told)
+
+
+def _dotted(version: tuple[int, int] | None) -> str:
+    return "none" if version is None else "{}.{}".format(*version)
+
+
 def _compiler() -> Finding:
-    found = machine.compiler()
-    lacking = [what for what, here in (("triton", machine.has("triton")), ("C compiler", found)) if not here]
-    if lacking:
-        told = f"no {' and no '.join(lacking)}: CTranslate2 runs in place of the native engine"
-        return Finding("compiler", "warning", told)
-    return Finding("compiler", "ok", f"{found}, with triton")
+    if lack := machine.lack_of_triton():
+        return Finding("compiler", "warning", f"{lack}: CTranslate2 runs in place of the native engine")
+    return Finding("compiler", "ok", f"{machine.compiler()}, with triton")
+
+
+def _cublas() -> Finding:
+    if machine.load_cublas():
+        return Finding("cuBLAS", "ok", "that of CUDA 12 is here, for CTranslate2")
+    told = "that of CUDA 12 is missing, so CTranslate2 cannot use the GPU: pip install 'dragoman[gpu]'"
+    return Finding("cuBLAS", "warning", told)
 
 
 def _folders(settings: "Settings") -> Iterator[Finding]:
@@ -263,7 +291,7 @@ def _engine(settings: "Settings", entry: "ModelEntry", device: str) -> str:
     if kind == "ct2":
         how = "in 16 bits, on the GPU" if device == "cuda" else "in int8, as it is to run on the CPU"
         return f"run by CTranslate2 {how}"
-    return f"run by {_ENGINES[kind]} on {where}, if that passes its trial when it is loaded"
+    return f"run by {_ENGINES[kind]} on {where}, if that is right and faster when it is loaded"
 
 
 _ENGINES = {

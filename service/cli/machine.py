@@ -1,5 +1,8 @@
-"""What this machine has, and which model set fits it. Only `torch_finds_a_gpu` imports torch."""
+"""What this machine has, and which model set fits it. Only `torch_finds_a_gpu` and
+`cuda_versions` import torch.
+"""
 
+import ctypes
 import os
 import re
 import shutil
@@ -12,6 +15,9 @@ from typing import TYPE_CHECKING
 
 from models import cpu
 from models.cpu import memory as memory
+from models.engine.gpu import compiler as compiler
+from models.engine.gpu import lack_of_triton as lack_of_triton
+from models.engine.gpu import load_cublas as load_cublas
 
 if TYPE_CHECKING:
     from models.catalog import Catalog, ModelSet
@@ -55,9 +61,18 @@ def torch_finds_a_gpu() -> bool:
     return torch.cuda.is_available()
 
 
-def compiler() -> str | None:
-    """Return the C compiler that triton would start."""
-    return os.environ.get("CC") or next((name for name in ("cc", "gcc", "clang") if shutil.which(name)), None)
+def cuda_versions() -> tuple[tuple[int, int] | None, tuple[int, int] | None]:
+    """Return the CUDA version up to which the GPU's driver goes, and the one that torch is built for."""
+    import torch
+
+    found = ctypes.c_int()
+    try:
+        failed = ctypes.CDLL("libcuda.so.1").cuDriverGetVersion(ctypes.byref(found))
+    except (OSError, AttributeError):
+        failed = 1
+    driver = None if failed else (found.value // 1000, found.value % 1000 // 10)
+    built = torch.version.cuda
+    return driver, None if built is None else (int(built.split(".")[0]), int(built.split(".")[1]))
 
 
 def has(package: str) -> bool:

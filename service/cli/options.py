@@ -64,7 +64,7 @@ _HELP = {
     "model": "A model of the catalog (`dragoman models list`), or one that a server has: server:URL#MODEL, "
     "as in server:http://127.0.0.1:11434/v1#qwen3:8b.",
     "clean": "Look for the article in what was pasted (the default), or read all of it.",
-    "min_confidence": "Leave sentences untranslated that the model is less sure of than this.",
+    "min_confidence": "Leave sentences untranslated whose confidence is lower than this; see docs/trust.md.",
 }
 _FILE = click.Path(exists=True, dir_okay=False)
 _TRANSLATION = (

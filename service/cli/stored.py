@@ -43,14 +43,15 @@ def _pair(*, required: bool = False) -> Callable[[F], F]:
 
 def _caller(session: Session, key_id: str | None) -> str:
     """Return the name under which the owner's data is counted. Raises InvalidInput for an unknown key."""
-    from service.http.auth import caller_name
+    from service.shares import KEY as OF_KEY
+    from service.shares import named
     from service.store.keys import Keys
 
     if key_id is not None:
         known = [key.id for key in Keys(session.settings().data_dir).all()]
         if key_id not in known:
             raise InvalidInput(f"unknown key id: {key_id[:100]!r}", field="--key", allowed=known)
-    return caller_name(key_id, "127.0.0.1")
+    return named("127.0.0.1") if key_id is None else f"{OF_KEY}{key_id}"
 
 
 # ---------------------------------------------------------------------- glossaries
@@ -292,7 +293,6 @@ def show_job(session: Session, job_id: str, key_id: str | None, as_json: bool) -
 def result(session: Session, job_id: str, output: Path | None, key_id: str | None) -> None:
     """Print a job's result: the JSON that HTTP gives, or the translated document."""
     from service.errors import JobNotDone
-    from service.http.jobs import all_results
     from service.store.jobs import JobStore
 
     store = JobStore(session.settings())
@@ -301,13 +301,10 @@ def result(session: Session, job_id: str, output: Path | None, key_id: str | Non
         raise DragomanError(f"the job failed: {_detail(job.problem)}")
     if job.status != "done":
         raise JobNotDone(f"the job is {job.status}")
-    if job.form == "texts":
-        data = b"".join(all_results(store, job))
-    else:
-        (found,) = store.results(job)
-        data = found.data
-        if output is None and PurePath(found.filename or "").suffix.lower() in BINARY:
-            raise click.UsageError(f"the result is a document: pass --output, such as {found.filename}")
+    found = store.open(job)
+    if output is None and PurePath(found.filename or "").suffix.lower() in BINARY:
+        raise click.UsageError(f"the result is a document: pass --output, such as {found.filename}")
+    data = b"".join(iter(found.read, b""))
     if output is None:
         write(data.decode())
     else:

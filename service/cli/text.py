@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from models.checks.registry import NOTHING_FOUND
 from service.cli.inputs import ALLOW_PRIVATE, FILE, Input, read, tells_formats
 from service.cli.options import TaskCommand, task_options
 from service.cli.session import INTERRUPTED, Session, count, note, write
@@ -87,8 +88,9 @@ def summarize(
     if source.is_packed:  # the spans refer to what was read in it
         answer.source.text = answer.source.text or article.text
     text = marked(answer.summary, answer.sentences) if mark else answer.summary
+    _tell_notes(answer.notes, as_json)
     _put(answer.model_dump_json(indent=2) if as_json else text, output)
-    _tell(answer.notes, answer.sentences, mark, as_json)
+    _tell_flags(answer.sentences, mark, as_json)
 
 
 @tells_formats
@@ -128,6 +130,7 @@ def translate(
         pairs = options["remembered"]
         recall = file_memory(pairs, runtime.languages) if pairs else None
         answer, code = _translated(session, runtime, request, recall)
+    _tell_notes(answer.notes, as_json)
     in_text, in_comments = mark and not as_document, mark and as_document
     translation = marked(answer.translation, answer.segments) if in_text else answer.translation
     if as_json:
@@ -139,7 +142,7 @@ def translate(
         _put(translation, output)
     for line in _alternatives(answer.segments if not as_json else ()):
         note(line)
-    _tell(answer.notes, answer.segments, mark, as_json)
+    _tell_flags(answer.segments, mark, as_json)
     return code
 
 
@@ -176,7 +179,8 @@ def _translated(
                 told[segment.index] = segment
                 tell(progress(len(told), segment.total, time.monotonic() - start))
 
-        driver = Driver([runtime.translator.steps(request, recall)], wait=True, in_rounds=False)
+        (asked,) = tasks.best_of_few([request])
+        driver = Driver([tasks.steps(runtime, asked, recall)], wait=True, in_rounds=False)
         try:
             (outcome,) = driver.run(hear)
         except KeyboardInterrupt:
@@ -262,17 +266,18 @@ def _put_document(source: Input, file: "File", output: Path | None) -> None:
         _put(Input(f"translation{file.suffix}", file.data, source.settings).words(), output)
 
 
-def _tell(
-    notes: Sequence[str],
-    sentences: "Sequence[SegmentPart] | Sequence[SentencePart]",
-    mark: bool,
-    as_json: bool,
+def _tell_notes(notes: Sequence[str], as_json: bool) -> None:
+    """Say on stderr what the reader should know before the text."""
+    for each in () if as_json else notes:
+        note(f"note: {each}")
+
+
+def _tell_flags(
+    sentences: "Sequence[SegmentPart] | Sequence[SentencePart]", mark: bool, as_json: bool
 ) -> None:
-    """Say on stderr what the reader should know, and how many sentences the checks found something in."""
+    """Say on stderr how many sentences the checks found something in."""
     if as_json:
         return
-    for each in notes:
-        note(f"note: {each}")
     if mark:
         for number, sentence in _flagged(sentences):
             for flag in sentence.flags:
@@ -280,7 +285,7 @@ def _tell(
     if told := counted(sentences):
         note(told if mark else f"{told}; --mark shows them")
     elif mark:
-        note("no sentence is flagged")
+        note(NOTHING_FOUND)
 
 
 # ---------------------------------------------------------------------- marks

@@ -35,7 +35,6 @@ from service.http.openapi import Docs
 from service.http.page import Page
 from service.http.quotas import READING, WORK_BY_GET, Quotas
 from service.http.run_request import RequestRunner
-from service.http.shares import Gate
 from service.http.status import Readiness, Status
 from service.http.v1 import V1
 from service.jobs import JobService
@@ -43,6 +42,7 @@ from service.limits import job_limits
 from service.problems import Problem, kind_of, problem
 from service.settings import ClientFamily, Settings
 from service.shared import SharedState
+from service.shares import PLACE, PLACES_TIMES, Shares
 
 if TYPE_CHECKING:
     from service.runtime import Runtime
@@ -138,8 +138,9 @@ def create_app(
     metrics = metrics or Metrics()
     readiness = readiness or Readiness(runtime)
     shared = shared or SharedState()
-    gate = Gate(runtime.settings.max_queued_requests, name="work", shared=shared)
-    metrics.watch(runtime.pool.stats, lambda: gate.inside)
+    capacity = PLACES_TIMES * runtime.settings.max_queued_requests
+    places = Shares(PLACE, capacity, counts=shared, least=1)
+    metrics.watch(runtime.pool.stats, lambda: places.held)
 
     app = Flask(__name__, static_folder=None)
     app.url_map.strict_slashes = False  # Hugging Face's clients post to just the address they are given
@@ -148,7 +149,7 @@ def create_app(
     long = job_limits(runtime.settings)
     bodies = BodyLimits(runtime.settings, dict.fromkeys(JOB_BODIES, long), {MCP_BODY: MCP_BYTES}, shared)
     quotas = Quotas(runtime.settings.limits_storage, shared)
-    work = RequestRunner(runtime, gate, readiness, quotas)
+    work = RequestRunner(runtime, places, readiness, quotas)
     jobs = jobs or JobService(runtime)
     idempotency = Idempotency(jobs.idempotency, runtime.settings.request_timeout_s)
     job_views = Jobs(runtime, jobs, work, idempotency, shared)

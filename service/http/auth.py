@@ -6,8 +6,7 @@ read to find one.
 
 import logging
 from collections.abc import Sequence
-from hashlib import blake2b
-from ipaddress import IPv6Address, ip_address, ip_network
+from ipaddress import IPv6Address, ip_address
 from typing import TYPE_CHECKING, cast
 from urllib.parse import urlsplit
 
@@ -18,6 +17,7 @@ from service.errors import KeyRequired
 from service.http.forms import KEY_BYTES, BoundedRequest
 from service.http.quotas import Caller
 from service.settings import Settings
+from service.shares import CALLER, KEY, named
 from service.store.keys import Key, Keys
 
 if TYPE_CHECKING:
@@ -36,8 +36,6 @@ OPEN_VIEWS = frozenset(
 SCHEMES = frozenset({"bearer", "deepl-auth-key"})
 FORWARDED = ("Forwarded", "Via", "X-Forwarded-For", "X-Forwarded-Host", "X-Forwarded-Proto", "X-Real-IP")
 """Headers that a proxy in front sets, one or the other."""
-IPV6_PREFIX = 64
-"""The prefix that one household or machine has to itself: addresses in it are one caller."""
 
 log = logging.getLogger(__name__)
 
@@ -61,6 +59,7 @@ class Auth:
 
     def _ask(self) -> None:
         g.key_id, g.is_admin, g.is_key_unread = None, False, False
+        CALLER.set("")
         self._warn_of_proxy()
         if request.url_rule is None or request.method == "OPTIONS" or is_open(request.endpoint or ""):
             return  # browsers ask for OPTIONS without the key
@@ -68,6 +67,7 @@ class Auth:
         g.key_id = key.id if key else None
         g.is_admin = key is not None and key.admin
         g.caller = self._caller(key)
+        CALLER.set(g.caller.name)
 
     def _key(self) -> Key | None:
         """Return the request's key; None if it needs none. Raises KeyRequired, and what `find` raises."""
@@ -89,13 +89,13 @@ class Auth:
     def _caller(self, key: Key | None) -> Caller:
         settings = self._settings
         cross_site = is_cross_site(settings.trusted_hosts)
-        name = caller_name(None if key is None else key.id, request.remote_addr or "")
         if key is None:
+            name = named(request.remote_addr or "")
             is_known = not cross_site and self._is_operator()
             daily_characters = settings.anonymous_daily_characters
             return Caller(name, settings.anonymous_rate_limit, daily_characters, is_known)
         daily_characters = key.daily_characters or settings.daily_characters
-        return Caller(name, key.rate or settings.rate_limit, daily_characters, not cross_site)
+        return Caller(f"{KEY}{key.id}", key.rate or settings.rate_limit, daily_characters, not cross_site)
 
     def _is_operator(self) -> bool:
         """True for who calls from this machine, with no proxy between: the data is theirs to read anyway."""
@@ -111,11 +111,6 @@ class Auth:
             "X-Forwarded-For arrives, and DRAGOMAN_TRUSTED_PROXIES is 0: all callers of a proxy share the "
             "proxy's limits; set it to the number of proxies in front"
         )
-
-
-def caller_name(key_id: str | None, address: str) -> str:
-    """Return the name under which a key's use and data are counted, or an address's without one."""
-    return f"address-{_network(address)}" if key_id is None else f"key-{key_id}"
 
 
 def is_local(host: str) -> bool:
@@ -162,16 +157,3 @@ def _header_key(request: Request) -> str | None:
     if scheme.lower() in SCHEMES and token.strip():
         return token.strip()
     return request.headers.get("X-API-Key", "").strip() or None
-
-
-def _network(address: str) -> str:
-    """A name for an address, or for the network that an IPv6 address is in, which does not tell it."""
-    try:
-        parsed = ip_address(address)
-    except ValueError:  # a local socket
-        named = address
-    else:
-        if isinstance(parsed, IPv6Address):
-            parsed = parsed.ipv4_mapped or ip_network((parsed, IPV6_PREFIX), strict=False).network_address
-        named = str(parsed)
-    return blake2b(named.encode(), digest_size=12).hexdigest()

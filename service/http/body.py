@@ -10,8 +10,8 @@ from werkzeug.exceptions import HTTPException, RequestEntityTooLarge, Unsupporte
 
 from service.errors import InvalidJson
 from service.http.quotas import Caller
-from service.http.shares import Shares
 from service.shared import SharedState
+from service.shares import BODY, Shares
 
 if TYPE_CHECKING:
     from service.settings import Settings
@@ -51,7 +51,8 @@ class BodyLimits:
         self._most_bytes = most_bytes
         self.longest = max(max_body_bytes(each) for each in (settings, *limits.values()))
         # A caller's share is what is left free, so that one of the longest needs as much again.
-        self._bytes = Shares(max(2 * self.longest, LEAST_BYTES), name="bytes", shared=shared)
+        capacity, least = max(2 * self.longest, LEAST_BYTES), max_body_bytes(settings)
+        self._bytes = Shares(BODY, capacity, counts=shared, least=least)
 
     def install(self, app: Flask) -> None:
         """To be called when hooks that refuse a caller are registered, which need no body."""

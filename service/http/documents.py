@@ -41,7 +41,7 @@ TRANSLATE = Operation(
     description=(
         f"One of {', '.join(SUFFIXES)}. It comes back in its own format, a PDF as text. Notes on the "
         "translation are in the header `Dragoman-Notes`, and how many of its segments are flagged is in "
-        "`Dragoman-Flags` (`segments=40, flagged=3, errors=1, doubtful=2`)."
+        "`Dragoman-Flags` (`segments=40, flagged=3, errors=1, doubtful=2, likely_right=17`)."
     ),
     bodies=(TranslateForm,),
     answer_type="*/*",

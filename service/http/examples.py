@@ -61,7 +61,7 @@ TRANSLATION: dict[str, Any] = {
             "source": {"start": 0, "end": 38},
             "text": "Les ministres se sont rencontrés lundi à Vienne.",
             "complete": True,
-            "confidence": 0.6256,
+            "confidence": 0.749,
             "abstained": False,
             "flags": [],
         },
@@ -69,7 +69,7 @@ TRANSLATION: dict[str, Any] = {
             "source": {"start": 39, "end": 61},
             "text": "Ils ont signé 14 papiers.",
             "complete": True,
-            "confidence": 0.7769,
+            "confidence": 0.936,
             "abstained": False,
             "flags": [],
         },
@@ -79,7 +79,7 @@ TRANSLATION: dict[str, Any] = {
     "model": "dragoman/gemma3-270m-translate",
     "usage": {"source_tokens": 31, "output_tokens": 20},
     "timings_ms": {"text": 2.4, "model": 1338.7, "total": 1341.5},
-    "notes": [],
+    "notes": ["about 2 of 2 sentences are likely right"],
 }
 TRANSLATE_STREAM: dict[str, Any] = {**TRANSLATE, "stream": True}
 TRANSLATE_MANY: dict[str, Any] = {"texts": [TRANSLATE["text"], ""], "target": "fr"}

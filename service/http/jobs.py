@@ -11,14 +11,13 @@ from service.answers import SummaryAnswer, SummaryResults, TranslationAnswer, Tr
 from service.documents import sandbox
 from service.documents.formats import DocumentArticle, DocumentText
 from service.errors import JobNotDone, StoreUnavailable, TooLong, TooManyTexts, UnknownGlossary, UnknownJob
-from service.http.body import max_body_bytes, read_json
+from service.http.body import read_json
 from service.http.forms import FORM, sent_file
 from service.http.idempotency import DESCRIPTION, ERRORS, HEADER, Idempotency
 from service.http.openapi import Example, Operation, add
 from service.http.quotas import require_known
 from service.http.responses import file_response, json_response
 from service.http.run_request import RequestRunner
-from service.http.shares import Gate, Shares
 from service.job_schemas import (
     JOB_BODIES,
     JOB_FORMS,
@@ -37,6 +36,7 @@ from service.limits import job_limits
 from service.options import inputs
 from service.problems import Problem
 from service.shared import SharedState
+from service.shares import CALLER, LOOKUP, LOOKUPS, Shares
 from service.store.jobs import Form, Job, JobStore, NewJob
 from service.store.results import JSON, PROBLEM, StoredResult, TaskName
 from service.tasks import failure, request_maker
@@ -96,13 +96,11 @@ def answer(store: JobStore, job: Job, query: ResultQuery, retention_s: float) ->
         return Response(job.problem, status=status, mimetype=PROBLEM)
     if job.status != "done":
         raise JobNotDone(f"the job is {job.status}")
-    if job.form == "texts":
-        return Response(all_results(store, job), mimetype=JSON)
-    (result,) = store.results(job)
-    return file_response(result.data, result.media_type, result.filename, result.notes)
+    result = store.open(job)
+    return file_response(result, result.media_type, result.filename, result.notes)
 
 
-def all_results(store: JobStore, job: Job) -> Iterator[bytes]:
+def _results(store: JobStore, job: Job) -> Iterator[bytes]:
     """Yield the results as JSON, one after another as they are read."""
     yield b'{"results":['
     for i, result in enumerate(store.results(job)):
@@ -114,7 +112,7 @@ def _so_far(store: JobStore, job: Job, after: int, retention_s: float) -> Iterat
     """Yield a `PartialAnswer` as JSON, as it is read."""
     yield render_job(job, retention_s).model_dump_json().encode().removesuffix(b"}") + b',"partial":true'
     if job.form == "texts":
-        results = all_results(store, job)
+        results = _results(store, job)
         yield next(results).replace(b"{", b",")
         yield from results
     elif job.task == "translate":
@@ -128,11 +126,6 @@ def _so_far(store: JobStore, job: Job, after: int, retention_s: float) -> Iterat
         yield b"}"
 
 
-BODIES_AT_ONCE = 2
-"""Bodies of the greatest length that are taken in at the same time, or more that are shorter: each may be
-hundreds of megabytes. A caller has a share of this."""
-LOOKED_UP_AT_ONCE = 8
-"""Callbacks whose hosts are looked up: a slow name server keeps so many threads, and no place of the gate."""
 _READ: Mapping[TaskName, Callable[..., DocumentArticle | DocumentText]] = {
     "summarize": sandbox.article,
     "translate": sandbox.to_translate,
@@ -221,9 +214,7 @@ class Jobs:
         self._limits = job_limits(runtime.settings)
         self._retention_s = runtime.settings.job_retention_s
         self._idempotency = idempotency
-        self._longest = max_body_bytes(self._limits)
-        self._gate = Shares(BODIES_AT_ONCE * self._longest, name="jobs", shared=shared)
-        self._looking_up = Gate(LOOKED_UP_AT_ONCE, name="callbacks", shared=shared)
+        self._looking_up = Shares(LOOKUP, LOOKUPS, counts=shared)
 
     def blueprint(self) -> Blueprint:
         routes = Blueprint("jobs", __name__, url_prefix="/v1")
@@ -248,8 +239,7 @@ class Jobs:
 
     def take(self, read: Callable[[], NewJob], job_id: str | None = None) -> Job:
         """Keep the job that is read from the body. Raises Overloaded, and what is wrong with it."""
-        length = request.content_length
-        with self._gate.enter(g.caller.name, self._longest if length is None else length):
+        with self._work.place():
             new = replace(read(), id=job_id)
             self._check_names(new)
             return self.service.take(new)
@@ -257,7 +247,7 @@ class Jobs:
     def _look_up_callback(self, job: Job) -> None:
         """Raise InvalidInput where it may not go. Beyond so many at once that is seen when it is sent."""
         try:
-            with self._looking_up.enter():
+            with self._looking_up.hold(CALLER.get()):
                 self.service.look_up_callback(job)
         except Overloaded:
             return
@@ -302,12 +292,7 @@ class Jobs:
 
     def read_document(self, task: TaskName, name: str, data: bytes) -> str:
         """Return the text of a document, and charge for it. Raises InvalidInput, TooLong, CharactersSpent."""
-        found = self._runtime.children.run(
-            _READ[task],
-            *(name, data, self._limits),
-            field="file",
-            timeout_s=self._runtime.settings.request_timeout_s,
-        )
+        found = self._work.in_child(_READ[task], name, data, self._limits, field="file")
         self._work.charge([found.text])
         return found.text
 

@@ -2,27 +2,44 @@
 
 import re
 import unicodedata
+from typing import IO, Protocol, cast
 from urllib.parse import quote
 
-from flask import Response
+from flask import Response, request
 from pydantic import BaseModel
+from werkzeug.wsgi import wrap_file
 
 NAMELESS = "document"
 NOTES_CHARACTERS = 4000
 """Of notes in a header: clients and proxies refuse longer ones."""
-_COUNTS = re.compile(r"(segments=\d+(?:, [a-z]+=\d+)*+)\n")
+_COUNTS = re.compile(r"(segments=\d+(?:, [a-z_]+=\d+)*+)\n")
 
 
 def json_response(answer: BaseModel, status: int = 200) -> Response:
     return Response(answer.model_dump_json(), status=status, mimetype="application/json")
 
 
-def file_response(data: bytes, media_type: str, filename: str | None = None, notes: str = "") -> Response:
+class SizedFile(Protocol):
+    """A file that is read as it is sent; `size` is in bytes."""
+
+    size: int
+
+    def read(self, size: int = -1) -> bytes: ...
+
+
+def file_response(
+    data: bytes | SizedFile, media_type: str, filename: str | None = None, notes: str = ""
+) -> Response:
     """A file to be saved under its name.
 
     Of its notes, counts of flags go into the header `Dragoman-Flags` and the others into `Dragoman-Notes`.
     """
-    response = Response(data, content_type=media_type)
+    if isinstance(data, bytes):
+        response = Response(data, content_type=media_type)
+    else:
+        sent = wrap_file(request.environ, cast(IO[bytes], data))
+        response = Response(sent, content_type=media_type, direct_passthrough=True)
+        response.content_length = data.size
     response.headers["X-Content-Type-Options"] = "nosniff"  # it is whatever its sender wrote
     if filename is not None:
         response.headers.set("Content-Disposition", "attachment", **_names(filename))

@@ -15,11 +15,11 @@ from models.steps import Event, Outcome, Steps
 from models.translate.translator import MemoryLookup
 from service.http.disconnect import watching
 from service.http.quotas import Caller, Quotas, require_known
-from service.http.shares import Gate
 from service.http.status import Readiness
+from service.shares import CALLER, Shares
 from service.store.glossaries import Glossaries
 from service.store.translation_memory import TranslationMemory
-from service.tasks import Request, steps
+from service.tasks import Request, best_of_few, steps
 
 if TYPE_CHECKING:
     from service.runtime import Runtime
@@ -45,9 +45,9 @@ class RequestRunner:
     with ClientDisconnected.
     """
 
-    def __init__(self, runtime: "Runtime", gate: Gate, readiness: Readiness, quotas: Quotas):
+    def __init__(self, runtime: "Runtime", places: Shares, readiness: Readiness, quotas: Quotas):
         self._runtime = runtime
-        self._gate = gate
+        self._places = places
         self._readiness = readiness
         self._quotas = quotas
 
@@ -57,9 +57,14 @@ class RequestRunner:
 
         The request's time runs from here, over all that is done for it.
         """
-        with self._gate.enter():
+        with self._places.hold(CALLER.get()):
             g.deadline = time.monotonic() + self._runtime.settings.request_timeout_s
             yield
+
+    def left_s(self) -> float:
+        """Return what is left of the request's time, in seconds."""
+        deadline: float = g.deadline
+        return max(0.0, deadline - time.monotonic())
 
     def charge(self, texts: Iterable[str | None]) -> None:
         """Count the characters of these texts, before they are read. Raises CharactersSpent."""
@@ -71,11 +76,11 @@ class RequestRunner:
 
     def do(self, requests: Sequence[Request], cancel: CancelToken | None = None) -> Outcomes[Any]:
         """Summarize or translate. Whoever gives `cancel` cancels it when the client has gone."""
-        return self.run([self.steps(each) for each in requests], cancel)
+        return self.run(self.steps(requests), cancel)
 
-    def steps(self, request: Request) -> Steps[Any]:
-        """Return the request's task, with the caller's translation memory."""
-        return steps(self._runtime, request, self.recall())
+    def steps(self, requests: Sequence[Request]) -> list[Steps[Any]]:
+        """Return the tasks of one caller's requests, with the caller's translation memory."""
+        return [steps(self._runtime, each, self.recall()) for each in best_of_few(requests)]
 
     def memory(self) -> TranslationMemory:
         """Return the caller's translation memory. Raises KeyRequired: a stranger has none."""
@@ -101,7 +106,11 @@ class RequestRunner:
         cancel = CancelToken()
         with watching(request.environ, cancel.cancel):
             return self._runtime.children.run(
-                function, *arguments, field=field, timeout_s=_left_s(), require=cancel.raise_if_cancelled
+                function,
+                *arguments,
+                field=field,
+                timeout_s=self.left_s(),
+                require=cancel.raise_if_cancelled,
             )
 
     def check(self, requests: Sequence[CheckRequest]) -> Outcomes[Checked]:
@@ -113,23 +122,17 @@ class RequestRunner:
     ) -> Generator[Event | None, None, Outcome[T]]:
         """Run one item for a reader who watches; see `models.driver.stream`."""
         self._readiness.require()
-        return stream(task, deadline=g.deadline, tick_s=tick_s, cancel=cancel)
+        return stream(task, deadline=g.deadline, tick_s=tick_s, cancel=cancel, flow=CALLER.get())
 
     def _run(self, tasks: Sequence[Steps[T]], given: CancelToken | None) -> Outcomes[T]:
         start = time.perf_counter()
         cancel = given or CancelToken()
         with nullcontext() if given else watching(request.environ, cancel.cancel):
-            outcomes = self._runtime.run_all(tasks, timeout_s=_left_s(), cancel=cancel)
+            outcomes = self._runtime.run_all(tasks, timeout_s=self.left_s(), cancel=cancel)
         total_s = time.perf_counter() - start
         cancel.raise_if_cancelled()
         _raise_if_all([outcome.error for outcome in outcomes])
         return Outcomes(outcomes, total_s)
-
-
-def _left_s() -> float:
-    """Return what is left of the request's time, in seconds."""
-    deadline: float = g.deadline
-    return max(0.0, deadline - time.monotonic())
 
 
 def _raise_if_all(errors: Sequence[Exception | None]) -> None:

@@ -17,7 +17,7 @@ import socket
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Mapping
 from functools import partial
 from pathlib import Path
 from queue import Empty, SimpleQueue
@@ -25,7 +25,7 @@ from typing import TYPE_CHECKING, Any, NoReturn
 
 from waitress.adjustments import Adjustments
 from waitress.buffers import OverflowableBuffer
-from waitress.channel import HTTPChannel
+from waitress.channel import ClientDisconnected, HTTPChannel
 from waitress.parser import HTTPRequestParser, ParsingError
 from waitress.receiver import ChunkedReceiver
 from waitress.server import TcpWSGIServer
@@ -34,7 +34,7 @@ from waitress.utilities import BadRequest
 
 from models import cpu
 from models.engine.protocol import BatchRecord
-from models.errors import DragomanError
+from models.errors import DragomanError, Overloaded
 from service.children import STOPS, shorten_socket_paths, stops_held
 from service.engine_supervisor import ENGINES, EngineSupervisor, exit_words
 from service.errors import StoreUnavailable
@@ -42,6 +42,17 @@ from service.listening import listen
 from service.log import configure_log, discreet
 from service.settings import Settings
 from service.shared import SharedState
+from service.shares import (
+    ANSWER,
+    ANSWER_BYTES,
+    CONNECTION,
+    CONNECTIONS,
+    PLACES_TIMES,
+    SPARE_THREADS,
+    THREAD,
+    Shares,
+    named,
+)
 from service.workers import server_workers
 
 if TYPE_CHECKING:
@@ -71,14 +82,13 @@ CLOSING_S = 20.0
 OTHER_MEANINGS = (signal.SIGUSR1, signal.SIGUSR2, signal.SIGTTIN, signal.SIGTTOU)
 """Signals that change nothing; a terminal sends two of them to a program in its background."""
 
-CONNECTIONS = 1000
-"""Of a worker; fewer where it may open few files, of which a connection takes up to three."""
-SPARE_THREADS = 16
-"""Beyond those of work: what is quick, and the refusing of what is too much."""
 PROBE_THREADS = 4
 """For the health checks and metrics alone, whatever the other threads are busy with."""
 IDLE_S = 30.0
 """A connection on which nothing comes and nothing is taken for so long is closed."""
+LEAST_BYTES_PER_S = 1000
+"""A request that comes more slowly, or an answer that is taken more slowly, is broken off; both have IDLE_S
+more."""
 ARRIVE_S = 5.0
 """Seconds that a request that is on its way has left when the server stops."""
 HEAD_BYTES = 1 << 16
@@ -231,7 +241,8 @@ class _Worker:
         from service.http.metrics import PROBES
 
         self._shared.hold()
-        self._http = _Http(app, listener, self._settings.max_queued_requests + SPARE_THREADS, PROBES)
+        threads = PLACES_TIMES * self._settings.max_queued_requests + SPARE_THREADS
+        self._http = _Http(app, listener, threads, PROBES, self._settings.trusted_proxies)
         while not self._stopping():
             self._http.turn()
         self._http.finish(self._settings.request_timeout_s + FINISH_S)
@@ -307,12 +318,19 @@ class _Chunks(ChunkedReceiver):  # type: ignore[misc]
 class _Parser(HTTPRequestParser):  # type: ignore[misc]
     """A request on its way. Nothing of a body over its endpoint's limit is kept; the application refuses."""
 
-    def __init__(self, adj: Adjustments, most_bytes: Callable[[str, str], int]):
+    def __init__(
+        self,
+        adj: Adjustments,
+        most_bytes: Callable[[str, str], int],
+        on_head: Callable[[Mapping[str, str]], None] = lambda headers: None,
+    ):
         super().__init__(adj)
         self._most_bytes = most_bytes
+        self._on_head = on_head
 
     def parse_header(self, header_plus: bytes) -> None:
         super().parse_header(header_plus)
+        self._on_head(self.headers)
         if self.chunked and "CONTENT_LENGTH" in self.headers:  # a proxy may have read the other of the two
             raise ParsingError("A request has either a Content-Length or chunks")
         self.body_rcv: Any
@@ -331,29 +349,130 @@ class _Parser(HTTPRequestParser):  # type: ignore[misc]
             self.body_rcv.buf = body
 
 
+class _Tasks:
+    """In place of waitress's queue of connections with a request to do: callers take turns at the threads."""
+
+    def __init__(self, threads: Shares):
+        self._threads = threads
+
+    def append(self, channel: "_Channel") -> None:
+        channel.charged = channel.caller
+        self._threads.put(channel.caller, channel)
+
+    def popleft(self) -> "_Channel":
+        channel = self._threads.next()
+        assert isinstance(channel, _Channel)  # noqa: S101 - waitress asks first whether there is one
+        return channel
+
+    def __bool__(self) -> bool:
+        return bool(self._threads)
+
+    def __len__(self) -> int:
+        return len(self._threads)
+
+
 class _Channel(HTTPChannel):  # type: ignore[misc]
     """A connection. A request begins when the answer before it was taken: no client has two kept for it."""
 
     waits = False
     """True while its next request waits for that."""
+    charged: str | None = None
+    """Who holds the thread that does its request, or waits for one."""
+    answer_bytes = 0
+    """Of its answer, those that are counted because they may be in a file."""
+
+    def __init__(self, server: "_Http", sock: socket.socket, address: Any, adj: Adjustments, map: Any):
+        super().__init__(server, sock, address, adj, map=map)
+        self.caller = named(str(address[0]))
+        """The address, or the one that a trusted proxy told of its last request."""
+        self._arriving = self._leaving = (time.time(), 0)
+        """When the request on its way, or the answer, began to move, and how many bytes have moved since."""
+        server.took(self)
 
     def parser_class(self, adj: Adjustments) -> _Parser:
-        return _Parser(adj, self.server.body_limits.most_bytes)
+        return _Parser(adj, self.server.body_limits.most_bytes, self._told)
+
+    def _told(self, headers: Mapping[str, str]) -> None:
+        hops = self.server.trusted_proxies
+        told = headers.get("X_FORWARDED_FOR", "").split(",")
+        if hops and len(told) >= hops and told[-hops].strip():
+            self.server.connections.give(self.caller)
+            self.caller = named(told[-hops].strip())
+            self.server.connections.crowd(self.caller)
 
     def received(self, data: bytes) -> bool:
+        since, got = self._arriving if self.request is not None else (time.time(), 0)
+        self._arriving = since, got + len(data)
         taken: bool = super().received(data)
         if len(self.requests) > PIPELINED:
             self.will_close = True
         return taken
+
+    def send(self, data: bytes, do_close: bool = True) -> int:
+        sent: int = super().send(data, do_close)
+        self._leaving = self._leaving[0], self._leaving[1] + sent
+        return sent
+
+    def is_too_slow(self, now: float) -> bool:
+        """Whether nothing moves, or too little, and no request is in work. To be asked every second."""
+        if not self.total_outbufs_len:
+            self._leaving = now, 0
+        if self.requests or self.total_outbufs_len:
+            self._arriving = now, 0
+        if self.last_activity < now - IDLE_S and (self.total_outbufs_len or not self.requests):
+            return True
+        moving = self.total_outbufs_len or self.request is not None
+        moves = (self._arriving, self._leaving) if moving else ()
+        return any(moved < LEAST_BYTES_PER_S * (now - since - IDLE_S) for since, moved in moves)
 
     def writable(self) -> bool:
         return bool(self.waits or super().writable())
 
     def handle_write(self) -> None:
         super().handle_write()
-        if self.waits and self.connected and not self.total_outbufs_len:
+        if self.total_outbufs_len or not self.connected:
+            return
+        self._uncount()
+        if self.waits:
             self.waits = False
             self.server.add_task(self)
+
+    def write_soon(self, data: Any) -> int:
+        written: int = super().write_soon(data)
+        if isinstance(data, bytes) and self.total_outbufs_len > BUFFER_BYTES:
+            with self.outbuf_lock:
+                try:
+                    self.server.answers.take(self.caller, written)
+                except Overloaded:
+                    log.warning("an answer is broken off: its caller takes too little of %s", ANSWER.what)
+                    self.will_close = True
+                    self.server.pull_trigger()
+                    raise ClientDisconnected from None
+                self.answer_bytes += written
+        return written
+
+    def service(self) -> None:
+        charged, self.charged = self.charged, None
+        try:
+            super().service()
+        finally:
+            if charged is not None:
+                self.server.threads.give(charged)
+
+    def handle_close(self) -> None:
+        super().handle_close()
+        self._uncount()
+
+    def del_channel(self, map: Any = None) -> None:
+        if self.server.active_channels.get(self._fileno) is self:
+            self.server.connections.give(self.caller)
+        super().del_channel(map)
+
+    def _uncount(self) -> None:
+        with self.outbuf_lock:
+            held, self.answer_bytes = self.answer_bytes, 0
+        if held:
+            self.server.answers.give(self.caller, held)
 
     def finish(self, *, waits: bool) -> None:
         """Close it if there is nothing to do; its next answer is to be its last."""
@@ -369,21 +488,33 @@ class _Http(TcpWSGIServer):  # type: ignore[misc]
 
     channel_class = _Channel
 
-    def __init__(self, app: "Flask", listener: socket.socket, threads: int, probes: Collection[str]):
+    def __init__(
+        self,
+        app: "Flask",
+        listener: socket.socket,
+        threads: int,
+        probes: Collection[str],
+        trusted_proxies: int,
+    ):
         self.body_limits = app.extensions["body_limits"]
+        self.trusted_proxies = trusted_proxies
         self._probes = probes
         self._probing = ThreadedTaskDispatcher()
         self._probing.set_thread_count(PROBE_THREADS)
+        self.threads = Shares(THREAD, threads)
+        self.answers = Shares(ANSWER, ANSWER_BYTES)
+        files, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
+        self.connections = Shares(CONNECTION, min(CONNECTIONS, files // 3))
         working = ThreadedTaskDispatcher()
+        working.queue = _Tasks(self.threads)
         working.set_thread_count(threads)
         logging.getLogger("waitress").addFilter(discreet)
         logging.getLogger("waitress.queue").setLevel(logging.ERROR)
-        files, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
         settings = Adjustments(
             sockets=[listener],
             ident=None,
             clear_untrusted_proxy_headers=False,  # app.py knows which are to be believed
-            connection_limit=min(CONNECTIONS, files // 3),
+            connection_limit=2 * self.connections.capacity + 10,  # which is never reached
             cleanup_interval=1,
             channel_request_lookahead=1,  # or nobody would notice a client that goes away
             log_socket_errors=False,
@@ -419,10 +550,18 @@ class _Http(TcpWSGIServer):  # type: ignore[misc]
             self.turn()
 
     def maintenance(self, now: float) -> None:
-        """Close connections on which nothing moves: waitress spares those whose client does not read."""
+        """Close connections on which too little moves: waitress spares those whose client does not read."""
         for channel in tuple(self.active_channels.values()):
-            if channel.last_activity < now - IDLE_S and (channel.total_outbufs_len or not channel.requests):
+            if channel.is_too_slow(now):
                 channel.handle_close()
+
+    def took(self, channel: _Channel) -> None:
+        """Count a new connection. Beyond the most, whoever has most of them loses one that is at rest."""
+        if (largest := self.connections.crowd(channel.caller)) is not None:
+            theirs = [each for each in self.active_channels.values() if each.caller == largest]
+            others = [each for each in theirs if each is not channel]
+            least = min(others or [channel], key=lambda each: (bool(each.requests), each.last_activity))
+            least.handle_close()
 
     def add_task(self, channel: _Channel) -> None:
         """Begin the connection's next request, now or when the answer before it was taken."""

@@ -77,6 +77,10 @@ class Readiness:
         """See `Runtime.fallbacks`."""
         return self._runtime.fallbacks()
 
+    def races(self) -> list[str]:
+        """See `Runtime.races`."""
+        return self._runtime.races()
+
     def stages(self) -> dict[str, str]:
         """How far the models are that are being loaded, by name."""
         return self._runtime.pool.stages()
@@ -110,6 +114,9 @@ class Ready(State):
     )
     fallbacks: list[str] | None = absent(
         "Models that run slower than this machine's GPU could have them; the log says why. Absent if none."
+    )
+    races: list[str] | None = absent(
+        "On a GPU, which engine was faster for a model and serves it, with both rates. Absent if none."
     )
 
 
@@ -162,11 +169,12 @@ class Status:
     def readyz(self) -> dict[str, Any]:
         if reasons := self._readiness.reasons():
             raise NotReady(reasons)
-        fallbacks, stages = self._readiness.fallbacks(), self._readiness.stages()
-        state: dict[str, Any] = {"status": "ready"}
-        if fallbacks:
-            state["fallbacks"] = fallbacks
-        return {**state, "loading": stages} if stages else state
+        told = {
+            "fallbacks": self._readiness.fallbacks(),
+            "races": self._readiness.races(),
+            "loading": self._readiness.stages(),
+        }
+        return {"status": "ready", **{name: value for name, value in told.items() if value}}
 
     def metrics(self) -> Response:
         return Response(self._metrics.render(), content_type=self._metrics.content_type)

@@ -243,7 +243,7 @@ class V1:
             self._work.charge(sent.good)
             requests = [make(**{sent.kind: each}) for each in sent.good]
             if body.stream:
-                steps = self._work.steps(requests[0])
+                (steps,) = self._work.steps(requests)
                 return stream(self._work, held, steps, OwnScript())
             done = self._work.do(requests)
             return _answer(sent, (each.error or tasks.answer(each, done.total_s) for each in done.outcomes))

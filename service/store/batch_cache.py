@@ -212,7 +212,14 @@ class BatchCache:
         rows = [
             (
                 *(key, result.failed, self._attempt or 0, self._run, zlib.compress(result.data, 1)),
-                json.dumps({"language": result.language, "flags": dict(result.flags)}),
+                json.dumps(
+                    {
+                        "language": result.language,
+                        "flags": dict(result.flags),
+                        "sentences": result.sentences,
+                        "likely_right": result.likely_right,
+                    }
+                ),
             )
             for key, result in results.items()
         ]

@@ -62,6 +62,18 @@ class Database:
         with self.transaction() as db:
             return db.execute(statement, values).rowcount
 
+    def piece(self, value: tuple[str, str], row: str, *values: object, start: int, size: int) -> bytes:
+        """Return a piece of a value, of a table and a column, in the row that a query gives.
+
+        What comes before it is not read. The query returns the row's id; b"" if it returns none.
+        """
+        with self.transaction(write=False) as db:
+            if (found := db.execute(row, values).fetchone()) is None:
+                return b""
+            with db.blobopen(*value, found[0], readonly=True) as blob:
+                blob.seek(start)
+                return blob.read(size)
+
     def _connect(self) -> sqlite3.Connection:
         with self._lock:
             if not self._prepared or not self.file.exists():

@@ -21,14 +21,12 @@ from typing import Literal
 from models.errors import InvalidInput
 from models.languages import Languages
 from service.errors import UnknownGlossary
-from service.limits import shares
+from service.shares import GLOSSARY_BYTES, stored_shares
 from service.store.database import Database, PairSize
 
 MOST_GLOSSARIES = 1000
 MOST_CHARACTERS = 10_000_000
 """Of a glossary's entries, so that a translation's terms fit into memory."""
-MOST_BYTES = 64 << 20
-"""Of a caller's glossaries together, where the settings say nothing else."""
 LONGEST_NAME = 1024
 LONGEST_TERM = 1024
 """Characters."""
@@ -101,7 +99,7 @@ class Glossaries:
     at most `max_bytes`.
     """
 
-    def __init__(self, file: Path, languages: Languages, *, max_bytes: int = MOST_BYTES):
+    def __init__(self, file: Path, languages: Languages, *, max_bytes: int = GLOSSARY_BYTES):
         self._languages = languages
         self._owner: str | None = None
         self._caller = ""
@@ -246,7 +244,7 @@ class Glossaries:
 
     def _require_room(self, db: sqlite3.Connection, more: int = 0, *, glossaries: int = 0) -> None:
         """Raise InvalidInput if the caller, or all without a key together, would keep too much with these."""
-        for whose, which, value, share in shares(self._caller, self._owner):
+        for whose, which, value, share in stored_shares(self._caller, self._owner):
             query = f"SELECT count(*), coalesce(sum(bytes), 0) FROM glossary WHERE {which}"  # noqa: S608
             number, kept = db.execute(query, (value,)).fetchone()
             if number + glossaries > share * MOST_GLOSSARIES:

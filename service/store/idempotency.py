@@ -13,12 +13,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from service.errors import KeyInUse, KeyReused
-from service.limits import shares
+from service.shares import KEPT_ANSWER_BYTES, stored_shares
 from service.store.database import Database
 
 KEPT_S = 86_400.0
-MAX_BYTES = 64 << 20
-"""Of the answers of a key, or of an address without one; beyond it, the oldest go first."""
 ROW_BYTES = 1000
 """Bytes that an answer takes beside its body."""
 
@@ -73,7 +71,7 @@ class KeptAnswer:
 class IdempotencyStore:
     """The answers in a file, which is made at its first use. Threads and processes may share it."""
 
-    def __init__(self, file: Path, *, max_bytes: int = MAX_BYTES):
+    def __init__(self, file: Path, *, max_bytes: int = KEPT_ANSWER_BYTES):
         self._max_bytes = max_bytes
         self._database = Database(file, "the answers under idempotency keys", _TABLES)
 
@@ -107,7 +105,7 @@ class IdempotencyStore:
         which = (begun.caller, begun.key, begun.reference)
         with self._database.transaction() as db:
             db.execute(_FINISH, (*told, time.time() + KEPT_S, *which))
-            for _, condition, value, share in shares(begun.caller, owner):
+            for _, condition, value, share in stored_shares(begun.caller, owner):
                 query = f"SELECT coalesce(sum(bytes), 0) FROM request WHERE {condition}"  # noqa: S608
                 while db.execute(query, (value,)).fetchone()[0] > share * self._max_bytes:
                     if not db.execute(_DROP_OLDEST, (begun.caller,)).rowcount:

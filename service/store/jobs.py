@@ -5,33 +5,33 @@ job ends, all its texts are. For a single text, segments are stored until the wh
 reading a job needs no worker.
 """
 
+import errno
 import json
+import os
 import secrets
 import sqlite3
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from bisect import bisect_right
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
+from itertools import accumulate
 from typing import Any, Literal
 
 from models.engine.protocol import Output
 from models.errors import DragomanError, Overloaded
-from service.errors import UnknownJob
-from service.limits import shares
+from service.errors import StoreUnavailable, UnknownJob
 from service.settings import Settings
+from service.shares import MAX_JOB_BYTES, MAX_QUEUED_JOBS, MAX_QUEUED_JOBS_PER_CALLER, stored_shares
 from service.store.database import Database, rows_in
-from service.store.results import StoredResult, TaskName, packed, unpacked
+from service.store.results import JSON, StoredResult, TaskName, packed, unpacked
 
 Form = Literal["text", "html", "texts", "document"]
 Status = Literal["queued", "running", "done", "failed", "cancelled"]
 CallbackStatus = Literal["pending", "delivered", "failed"]
 
-MAX_QUEUED_JOBS = 1000
-"""Jobs in work or waiting; more are refused, except from a key that has none among them."""
-MAX_QUEUED_JOBS_PER_CALLER = 100
-MAX_JOB_BYTES = 1 << 30
-"""What the jobs of a key, or of an address without one, may keep."""
-
+PIECE_BYTES = 1 << 18
+"""Of a result, read in one transaction."""
 ITEMS_AT_ONCE, SEGMENTS_AT_ONCE = 64, 512
 """Items, and segments, read or forgotten in one transaction: no other waits long."""
 
@@ -273,6 +273,17 @@ class JobStore:
                 raise UnknownJob("the job was deleted while its results were read")
             number = rows[-1][0]
 
+    def open(self, job: Job, when_read: Callable[[], None] = lambda: None) -> "ResultFile":
+        """Return the job's result as a file, which calls `when_read` once it was read. Raises UnknownJob."""
+        fields = "number, length(data), media_type, filename, notes"
+        rows = self._database.read(
+            f"SELECT {fields} FROM item WHERE job = ? ORDER BY number",  # noqa: S608 - of constants
+            job.number,
+        )
+        if not rows:
+            raise UnknownJob("the job was deleted while its results were read")
+        return ResultFile(self._database, job, rows, when_read)
+
     def segments(self, job: Job, after: int) -> Iterator[tuple[int, bytes]]:
         """Yield the segments that were told after this place, each with its own, reading as it goes."""
         query = "SELECT told, body FROM segment WHERE job = ? AND told > ? ORDER BY told LIMIT ?"
@@ -314,7 +325,7 @@ class JobStore:
             )
         if everybody_s >= MAX_QUEUED_JOBS and (own or new.owner is None):
             raise Overloaded(f"the queue is full: {everybody_s} jobs are waiting", retry_after_s=30.0)
-        for whose, which, value, share in shares(new.caller, new.owner):
+        for whose, which, value, share in stored_shares(new.caller, new.owner):
             query = f"SELECT coalesce(sum(bytes), 0) FROM job WHERE {which}"  # noqa: S608 - of constants
             (kept,) = db.execute(query, (value,)).fetchone()
             if kept + size > share * MAX_JOB_BYTES:
@@ -451,6 +462,88 @@ class JobStore:
             "WHERE number = ?",
             *(status, due, job.number),
         )
+
+
+class ResultFile:
+    """A job's result, read from the database by the piece: a client that reads slowly costs no more memory.
+
+    Of many texts it is the JSON of all. Raises OSError if the job was deleted meanwhile.
+    """
+
+    def __init__(
+        self,
+        database: Database,
+        job: Job,
+        items: Sequence[tuple[int, int | None, str, str | None, str]],
+        when_read: Callable[[], None],
+    ):
+        self._database = database
+        self._job = job.number
+        self._when_read = when_read
+        _, _, self.media_type, self.filename, self.notes = items[0]
+        self._parts: list[int | bytes] = [items[0][0]]
+        """Items by number, and what is between them."""
+        lengths = [items[0][1] or 0]
+        if job.form == "texts":
+            self.media_type, self.filename, self.notes = JSON, None, ""
+            self._parts, lengths = [], []
+            for i, (number, length, *_) in enumerate(items):
+                before = b"," if i else b'{"results":['
+                self._parts += [before, b"null" if length is None else number]
+                lengths += [len(before), 4 if length is None else length]
+            self._parts.append(b"]}")
+            lengths.append(2)
+        self._starts = list(accumulate(lengths, initial=0))
+        self.size = self._starts[-1]
+        self._position = 0
+        self._piece = 0, b""
+        """Where the last piece that was read starts, and what it is."""
+
+    def tell(self) -> int:
+        return self._position
+
+    def seek(self, offset: int, whence: int = os.SEEK_SET) -> int:
+        from_where = {os.SEEK_SET: 0, os.SEEK_CUR: self._position, os.SEEK_END: self.size}
+        self._position = from_where[whence] + offset
+        return self._position
+
+    def read(self, size: int = -1) -> bytes:
+        """Return at most so many of the next bytes, and b"" at the end only."""
+        start, piece = self._piece
+        if not start <= self._position < start + len(piece):
+            start, piece = self._piece = self._position, self._next_piece()
+        found = piece[self._position - start :]
+        found = found if size < 0 else found[:size]
+        self._position += len(found)
+        return found
+
+    def close(self) -> None:
+        """Be done with it; nothing is open between two pieces."""
+        if self._position >= self.size:
+            self._when_read()
+
+    def _next_piece(self) -> bytes:
+        """Return a piece from the position on: small parts together, or a piece of a large one."""
+        piece, position = b"", self._position
+        while len(piece) < PIECE_BYTES and position < self.size:
+            i = bisect_right(self._starts, position) - 1
+            part, start = self._parts[i], position - self._starts[i]
+            most = min(self._starts[i + 1] - position, PIECE_BYTES - len(piece))
+            more = part[start : start + most] if isinstance(part, bytes) else self._of_item(part, start, most)
+            if len(more) != most:
+                raise OSError(errno.ESTALE, "the job was deleted while its result was read")
+            piece += more
+            position += most
+        return piece
+
+    def _of_item(self, number: int, start: int, size: int) -> bytes:
+        row = "SELECT rowid FROM item WHERE job = ? AND number = ? AND length(data) >= ?"
+        try:
+            return self._database.piece(
+                ("item", "data"), row, self._job, number, start + size, start=start, size=size
+            )
+        except StoreUnavailable as error:
+            raise OSError(errno.EIO, error.message) from error
 
 
 def _job(row: tuple[object, ...]) -> Job:

@@ -41,6 +41,10 @@ class StoredResult:
     """Of the source; batches report it."""
     flags: Mapping[str, int] = field(default_factory=dict)
     """Counts of the checks' findings, by kind; batches report them."""
+    sentences: int = 0
+    """Those that have a confidence; batches report them."""
+    likely_right: float = 0.0
+    """The sum of their confidences."""
     seconds: float = 0.0
     """Its own text work and its share of the engine's time; 0 where an earlier run made it."""
 

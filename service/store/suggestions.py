@@ -14,17 +14,14 @@ from pathlib import Path
 
 from models.errors import InvalidInput
 from service.errors import StoreUnavailable
+from service.shares import SUGGESTION_BYTES, SUGGESTION_BYTES_OF_A_CALLER
 from service.store.database import private
 
 log = logging.getLogger(__name__)
 
-MAX_BYTES = 32 << 20
-CALLER_BYTES = 1 << 20
-"""Of one caller, in the file as it is: 32 of them fill it."""
-
 
 class Suggestions:
-    """Appends to one file, up to MAX_BYTES. Threads may share it, and processes the file."""
+    """Appends to one file, up to SUGGESTION_BYTES. Threads may share it, and processes the file."""
 
     def __init__(self, file: Path):
         self._file = file
@@ -50,13 +47,13 @@ class Suggestions:
         with self._file.open("ab") as stream:
             fcntl.flock(stream, fcntl.LOCK_EX)  # threads, and other processes; closing it ends that
             self._count(stream.fileno())
-            if self._bytes[caller] + len(line) > CALLER_BYTES:
+            if self._bytes[caller] + len(line) > SUGGESTION_BYTES_OF_A_CALLER:
                 raise InvalidInput(
                     f"this caller already has {self._bytes[caller]} bytes of suggestions waiting to be read",
                     field="s",
-                    allowed=f"at most {CALLER_BYTES} bytes",
+                    allowed=f"at most {SUGGESTION_BYTES_OF_A_CALLER} bytes",
                 )
-            if stream.tell() + len(line) > MAX_BYTES:
+            if stream.tell() + len(line) > SUGGESTION_BYTES:
                 log.error("%s is full: suggestions are refused until the file is moved", self._file)
                 raise InvalidInput("suggestions are full", field="s")
             stream.write(line)

@@ -22,11 +22,9 @@ from models.languages import Languages
 from models.text.sentences import sentences
 from models.translate.sentence import MemoryMatch
 from models.translate.translator import MemoryLookup
-from service.limits import shares
+from service.shares import MEMORY_BYTES, stored_shares
 from service.store.database import Database, PairSize, rows_in
 
-MAX_BYTES = 64 << 20
-"""Of the memory of a key, or of an address without one."""
 LONGEST_SENTENCE = 5000
 """Characters of either side."""
 NEAR = 85.0
@@ -81,7 +79,7 @@ class TranslationMemory:
     At first it is nobody's; `of` gives a caller's. It takes at most `max_bytes`.
     """
 
-    def __init__(self, file: Path, languages: Languages, *, max_bytes: int = MAX_BYTES):
+    def __init__(self, file: Path, languages: Languages, *, max_bytes: int = MEMORY_BYTES):
         self._languages = languages
         self._max_bytes = max_bytes
         self._owner: str | None = None
@@ -99,7 +97,7 @@ class TranslationMemory:
         rows = [self._row(each) for each in pairs]
         with self._database.transaction() as db:
             db.executemany(_PUT, rows)
-            for whose, which, value, share in shares(self._caller, self._owner):
+            for whose, which, value, share in stored_shares(self._caller, self._owner):
                 query = f"SELECT coalesce(sum(bytes), 0) FROM remembered WHERE {which}"  # noqa: S608
                 (kept,) = db.execute(query, (value,)).fetchone()
                 if kept > share * self._max_bytes:

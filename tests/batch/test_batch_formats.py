@@ -8,7 +8,6 @@ import json
 import os
 import sys
 import tracemalloc
-from collections.abc import Iterator
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -54,7 +53,7 @@ good = own_fields.map(json.dumps).map(str.encode)
 junk = st.binary(max_size=40).map(lambda raw: raw.replace(b"\n", b" "))
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 @given(st.lists(good | junk, max_size=40), st.booleans())
 def test_every_line_is_a_record_in_order(lines, ends_with_newline):
     data = b"\n".join(lines) + (b"\n" if lines and ends_with_newline else b"")
@@ -74,7 +73,7 @@ def test_every_line_is_a_record_in_order(lines, ends_with_newline):
             assert record.problem is not None
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 @given(own_fields, st.booleans())
 def test_a_row_keeps_its_fields(fields, failed):
     out = io.BytesIO()
@@ -313,7 +312,7 @@ class Generated:
     def position(self):
         return 0
 
-    def records(self) -> Iterator[Record]:
+    def records(self):
         for i in range(self._count):
             yield Record(i + 1, {"text": f"{i} " + "x" * (i % 500)})
 
@@ -342,17 +341,12 @@ def test_windows_end_with_the_characters_of_all_fields():
     assert [len(each.records) for each in found] == [3, 3, 3]
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(st.lists(st.integers(1, 60_000), max_size=150), st.sets(st.integers(0, 149)))
 def test_units_hold_what_is_not_known_once_in_order_of_length(lengths, known):
     texts = [str(i % 40) * length for i, length in enumerate(lengths)]
     (window,) = [
-        *windows(
-            _Listed([Record(i + 1, {"text": text}) for i, text in enumerate(texts)]),
-            NAMES,
-            KEY,
-            SIZE,
-        )
+        *windows(_Listed([Record(i + 1, {"text": text}) for i, text in enumerate(texts)]), NAMES, KEY, SIZE)
     ] or [None]
     if window is None:
         return

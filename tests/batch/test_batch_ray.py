@@ -44,32 +44,23 @@ def program(tmp_path_factory):
     program.close()
 
 
-def test_two_actors_one_of_them_killed(program, tmp_path):
+def test_what_one_engine_has_begun_two_actors_end_one_of_them_killed(program, tmp_path):
     """The bytes are the local engine's; the killed actor is replaced, and its units are done again."""
     source = written(tmp_path / "in.jsonl", articles(110))
     local, out = tmp_path / "local.jsonl", tmp_path / "out.jsonl"
     assert program.run(source, local) == 3
-
+    assert program.cut_off(source, out, sentences=UNIT_SENTENCES, delay_s=0.2) == -9
+    begun = program.done(out).total()
     driver = program.start(source, out, "--engine", "ray", "--actors", "2", delay_s=0.4)
-    until(lambda: len(program.opened(out)) == 3 and program.done(out).total() > UNIT_SENTENCES)
-    os.kill(next(pid for pid in program.opened(out) if pid != driver), signal.SIGKILL)
+    until(lambda: len(program.opened(out)) == 4 and program.done(out).total() > begun + UNIT_SENTENCES)
+    os.kill(next(pid for pid in program.opened(out)[1:] if pid != driver), signal.SIGKILL)
     assert program.end() == 3, program.errors()
-    assert len(set(program.opened(out))) == 4, "the driver, two actors, and one more"
+    assert len(set(program.opened(out)[1:])) == 4, "the driver, two actors, and one more"
     assert out.read_bytes() == local.read_bytes()
     errors = [row["error"]["type"] for row in map(json.loads, out.read_text().splitlines()) if "error" in row]
     assert {"engine-failed", "invalid-input"} == set(errors)
     once, often = program.done(local).total(), program.done(out).total()
-    assert once <= often <= once + 2 * UNIT_SENTENCES, "sentences are remembered between actors"
-
-
-def test_what_one_engine_has_begun_the_other_one_ends(program, tmp_path):
-    source = written(tmp_path / "in.jsonl", articles(110, seed=1))
-    whole, out = tmp_path / "whole.jsonl", tmp_path / "out.jsonl"
-    assert program.run(source, whole) == 3
-    assert program.cut_off(source, out, sentences=UNIT_SENTENCES, delay_s=0.2) == -9
-    assert program.run(source, out, "--engine", "ray") == 3, program.errors()
-    assert out.read_bytes() == whole.read_bytes()
-    assert program.done(out).total() <= program.done(whole).total() + 2 * UNIT_SENTENCES
+    assert once <= often <= once + 3 * UNIT_SENTENCES, "sentences are remembered between actors"
     said = program.errors()
     assert "ray" not in said.replace("--engine ray", "").lower(), "Ray itself says nothing"
 
@@ -134,9 +125,7 @@ class FakeMethod:
 def ray(monkeypatch):
     """No Ray: what is got is there, who is killed is noted."""
     fake = SimpleNamespace(
-        get=lambda answer: answer.result(),
-        wait=lambda answers, **_options: (answers, []),
-        killed=[],
+        get=lambda answer: answer.result(), wait=lambda answers, **_options: (answers, []), killed=[]
     )
     fake.kill = fake.killed.append
     monkeypatch.setattr(ray_executor, "head_answers", lambda: True)

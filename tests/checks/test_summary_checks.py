@@ -138,7 +138,7 @@ def test_a_misspelt_name_is_a_warning_and_only_shown_if_asked_for():
 
 def test_a_sentence_spliced_from_two_places_is_flagged_where_the_summary_copies():
     copied = "The coastguard took off every passenger by half past nine. "
-    splice = "The engine had joined the crew and every passenger had joined Marsden."
+    splice = "Marsden said the engine of the coastguard had joined every passenger."
     assert flagged(copied + splice) == [("splice", splice)]
     assert flagged("Everybody was rescued that evening by a lifeboat's volunteers. " + splice) == []
 

@@ -1,5 +1,7 @@
 """The checks on translations: what each finds and lets pass, and which sentence stands for which."""
 
+from itertools import permutations
+
 import pytest
 from babel import Locale
 from checked import check_translation
@@ -74,12 +76,32 @@ def places(flags: list[Flag], output: str) -> list[str]:
         ("en-de", "They won 3-2.", "Sie gewannen 3:2."),
         ("en-fr", "hundreds of people", "beaucoup de gens"),
         ("en-fr", "one of two", "un des deux"),
+        ("en-fr", "half a million people", "500 000 personnes"),
+        ("en-fr", "1.5 million people", "un million et demi de personnes"),
+        ("en-it", "nine new houses", "nove case nuove"),
         ("zh-en", "三名男子", "3 men"),
     ],
 )
 def test_a_number_may_be_written_in_the_other_languages_way(languages, source, output):
     assert found(check_numbers, source, output, languages) == []
     assert found(check_numbers, output, source, "-".join(reversed(languages.split("-")))) == []
+
+
+@pytest.mark.parametrize(
+    ("languages", "source", "right", "wrong"),
+    [
+        ("de-it", "eine Million Menschen", "un milione di persone", "mille persone"),
+        ("en-es", "a billion dollars", "mil millones de dólares", "un billón de dólares"),
+        ("en-de", "a billion dollars", "eine Milliarde Dollar", "eine Billion Dollar"),
+        ("en-fr", "thousands of people", "des milliers de gens", "des millions de gens"),
+        ("en-zh", "millions of people", "数百万人", "数千人"),
+        ("it-en", "Dieci esperti", "Ten experts", "Eleven experts"),
+    ],
+)
+def test_a_number_in_words_that_became_another(languages, source, right, wrong):
+    assert found(check_numbers, source, right, languages) == []
+    (flag,) = found(check_numbers, source, wrong, languages)
+    assert (flag.kind, flag.severity) == ("number", "error")
 
 
 def test_a_changed_number_is_one_flag_with_both_places():
@@ -264,6 +286,37 @@ def test_names_across_scripts():
     assert found(check_names, source, "后来他见了她。", "en-zh") == []
 
 
+# each as English, French, German, Spanish, Italian and Portuguese write it
+FOREIGN_NAMES = """
+Vladimir Putin, Vladimir Poutine, Wladimir Putin, Vladímir Putin, Vladimir Putin, Vladimir Putin
+Boris Yeltsin, Boris Eltsine, Boris Jelzin, Borís Yeltsin, Boris Eltsin, Boris Ieltsin
+Anton Chekhov, Anton Tchekhov, Anton Tschechow, Antón Chéjov, Anton Čechov, Anton Tchékhov
+Alexei Navalny, Alexeï Navalny, Alexei Nawalny, Alekséi Navalni, Aleksej Navalnyj, Alexei Navalny
+Viktor Yanukovych, Viktor Ianoukovitch, Viktor Janukowytsch, Víktor Yanukóvich, Viktor Janukovyč, Viktor Yanukovych
+Sergei Shoigu, Sergueï Choïgou, Sergej Schoigu, Serguéi Shoigú, Sergej Šojgu, Serguei Shoigu
+Andreas Papandreou, Andréas Papandréou, Andreas Papandreou, Andreas Papandréu, Andreas Papandreou, Andreas Papandreou
+Bashar Mubarak, Bachar Moubarak, Baschar Mubarak, Bashar Mubarak, Bashar Mubarak, Bashar Mubarak
+""".strip().splitlines()  # noqa: E501
+
+
+def test_a_foreign_name_is_spelled_as_each_language_spells_it():
+    languages = ("en", "fr", "de", "es", "it", "pt")
+    for line in FOREIGN_NAMES:
+        names = list(zip(languages, line.split(", "), strict=True))
+        for (one, source), (other, output) in permutations(names, 2):
+            pair = f"Later {source} spoke.", f"Later {output} spoke."
+            assert found(check_names, *pair, f"{one}-{other}") == [], (source, output)
+    for wrong in ("Vladimir Pudin", "Vlodimir Putin"):
+        assert found(check_names, "Later Vladimir Putin spoke.", f"Plus tard, {wrong} a parlé.") != []
+
+
+def test_a_name_may_become_its_initials_and_institutions_are_translated():
+    source = "Later the Vereinte Brandtner left."
+    assert found(check_names, source, "Puis la V.B. est partie.") == []
+    assert found(check_names, source, "Puis la ville est partie.") != []
+    assert found(check_names, "Habló el Partido Republicano.", "The other party spoke.", "es-en") == []
+
+
 def test_a_misspelled_name_and_an_inflected_one():
     source, output = "Later Brett Kavanaugh spoke.", "Plus tard, Brett Kavenaugh a parlé."
     flags = found(check_names, source, output)
@@ -379,6 +432,18 @@ def test_separators_never_change_a_number(number, separator):
         ("en-fr", "She lives in Moscow.", "Elle vit à Varsovie.", ["place"]),
         ("en-it", "He read the Sunday Times.", "Lesse il Sunday Times.", []),
         ("zh-en", "马里兰州", "Maryland", []),
+        ("en-es", "North Korea fired.", "Corea del Sur disparó.", ["place"]),
+        ("en-es", "North Korean troops left.", "Las tropas surcoreanas se fueron.", ["place"]),
+        ("en-fr", "the South Korean president", "le président sud-coréen", []),
+        ("en-es", "In South America it rains.", "En América del Sur llueve.", []),
+        ("de-en", "in Nordalgerien", "in northern Algeria", []),
+        ("ru-en", "5000 долларов США", "$5,000", []),
+        ("en-it", "discovered by Christopher Columbus", "scoperto da Cristoforo Colombo", []),
+        ("en-fr", "before the summer", "avant le printemps", ["date"]),
+        ("en-fr", "before the summer", "avant l'été", []),
+        ("en-zh", "in winter", "在夏季", ["date"]),
+        ("en-fr", "from France to Italy", "de la France à la France", ["place"]),
+        ("en-fr", "Italy beat France in Italy.", "L'Italie a battu la France en France.", ["place"]),
     ],
 )
 def test_days_months_and_places(languages, source, output, kinds):
@@ -473,6 +538,8 @@ def test_separators_that_mean_another_number():
         ("ru-en", "Никто никогда не приходил.", "Nobody came.", False),
         ("zh-en", "他没有来。", "He came.", True),
         ("en-zh", "He did not come.", "他来了。", True),
+        ("en-es", "No injuries were reported.", "Se informó de heridos.", True),
+        ("en-es", "It is no doubt true.", "Es seguramente cierto.", False),
         ("en-pl", "He did not come.", "On przyszedł.", False),
     ],
 )
@@ -501,7 +568,7 @@ def test_ordinary_words_of_a_name_are_translated_and_people_are_not():
 def test_any_text_can_be_read_and_what_it_names_it_may_name(text, language):
     reading = Reading(text, language)
     sure = mentions(reading)
-    assert {mention.entity for mention in sure} <= hints(reading, sure)
+    assert {mention.entity for mention in sure} <= hints(reading, sure).keys()
     assert all(0 <= m.span.start < m.span.end <= len(text) for m in sure)
     assert possible(reading) >= min(1, len(list(negations(reading))))
 

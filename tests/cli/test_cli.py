@@ -10,8 +10,8 @@ from typing import Any, ClassVar
 import docx
 import pytest
 from click.testing import CliRunner
-from fake_pool import cipher
-from fake_runtime import HUB_ONLY, POISON, FakeRuntime
+from fake_pool import HUB_ONLY, cipher
+from fake_runtime import POISON, FakeRuntime
 from http_fakes import settings as http_settings
 from ticket_runtime import SENTENCES, TEXT, TicketRuntime
 

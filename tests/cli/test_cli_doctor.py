@@ -4,14 +4,12 @@ import json
 import socket
 import subprocess
 import sys
-from collections.abc import Callable
-from pathlib import Path
-from typing import Any
 
 import huggingface_hub
 import pytest
 from click.testing import CliRunner
-from fake_runtime import HUB_ONLY, FakeRuntime
+from fake_pool import HUB_ONLY
+from fake_runtime import FakeRuntime
 
 from models import hub
 from models.catalog import Catalog
@@ -23,20 +21,24 @@ from service.cli.main import cli
 from service.cli.session import Session
 
 GB = 10**9
+GPU_FACTS = {
+    "compiler": "cc",
+    "lack_of_triton": "",
+    "load_cublas": True,
+    "cuda_versions": ((12, 8), (12, 8)),
+}
 SERVED, GGUF = "server:http://127.0.0.1:9/v1#m", "unsloth/Qwen3-4B-Instruct-2507-GGUF"
 
 
 @pytest.fixture
-def doctor(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Callable[..., tuple[int, dict[str, Any]]]:
+def doctor(monkeypatch, tmp_path):
     """Runs it on a sound machine, of which `facts` are otherwise; returns the exit code and the findings."""
     with socket.create_server(("127.0.0.1", 0)) as once:
         port = once.getsockname()[1]
 
-    def run(
-        environment: dict[str, str] | None = None, silence: str | None = None, **facts: Any
-    ) -> tuple[int, dict[str, Any]]:
+    def run(environment=None, silence=None, **facts):
         sound = {"processors": (2, "2"), "memory": (8 * GB, 6 * GB), "gpus": [], "torch_finds_a_gpu": False}
-        for name, value in {**sound, "compiler": "cc", **facts}.items():
+        for name, value in {**sound, **GPU_FACTS, **facts}.items():
             monkeypatch.setattr(machine, name, lambda *_, value=value: value)
         monkeypatch.setattr(hub, "silence", lambda: silence)
         given = {"DRAGOMAN_CACHE_DIR": str(tmp_path), "DRAGOMAN_DATA_DIR": str(tmp_path)}
@@ -49,7 +51,7 @@ def doctor(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Callable[..., tup
     return run
 
 
-def test_a_sound_machine(doctor: Any) -> None:
+def test_a_sound_machine(doctor):
     code, found = doctor()
     assert code == 0 and {state for state, _ in found.values()} == {"ok"}
     assert "CTranslate2 in int8" in found["translations"][1]
@@ -65,6 +67,8 @@ def test_a_sound_machine(doctor: Any) -> None:
         ({"memory": None}, {}, "memory", "warning", "cannot be told"),
         ({}, {"DRAGOMAN_DEVICE": "cuda"}, "GPU", "problem", "no CUDA device"),
         ({"gpus": ["H100"]}, {}, "GPU", "warning", "may be a CPU build"),
+        ({"gpus": ["H100"], "cuda_versions": ((12, 2), (13, 0))}, {}, "CUDA", "warning", "for CUDA 12"),
+        ({"gpus": ["H100"], "cuda_versions": ((13, 0), None)}, {}, "CUDA", "warning", "built for none"),
         ({"gpus": ["H100"]}, {"DRAGOMAN_DEVICE": "cpu"}, "GPU", "ok", "not used"),
         ({"unwritable": "read-only"}, {}, "cache", "problem", "cannot be written: read-only"),
         ({"free_bytes": 10**7}, {}, "data", "problem", "0.0 GB free"),
@@ -85,25 +89,27 @@ def test_a_sound_machine(doctor: Any) -> None:
         ({"has": False}, {}, "packages", "problem", "torch"),
     ],
 )
-def test_what_is_told(
-    doctor: Any, facts: dict[str, Any], environment: dict[str, str], name: str, state: str, said: str
-) -> None:
+def test_what_is_told(doctor, facts, environment, name, state, said):
     code, found = doctor(environment, **facts)
     assert found[name][0] == state and said in found[name][1]
     assert code == (state == "problem")
 
 
-def test_a_gpu_and_what_it_runs(doctor: Any) -> None:
+def test_a_gpu_and_what_it_runs(doctor):
     model = {"DRAGOMAN_TRANSLATE_MODEL": "facebook/m2m100_418M"}
     _, found = doctor(model, gpus=["H100, 80 GB"], torch_finds_a_gpu=True, has=True)
     assert found["GPU"] == ("ok", "H100, 80 GB") and found["compiler"] == ("ok", "cc, with triton")
     assert "native engine on the GPU" in found["translations"][1]
-    _, found = doctor(gpus=["H100"], torch_finds_a_gpu=True, compiler=None, has=True)
-    assert found["compiler"][0] == "warning" and found["compiler"][1].startswith("no C compiler:")
+    assert found["cuBLAS"][0] == found["CUDA"][0] == "ok"
+    lacking = {"lack_of_triton": "no Python.h", "load_cublas": False, "cuda_versions": ((12, 4), (12, 6))}
+    _, found = doctor(gpus=["H100"], torch_finds_a_gpu=True, has=True, **lacking)
+    assert found["compiler"][0] == "warning" and found["compiler"][1].startswith("no Python.h:")
+    assert found["cuBLAS"][0] == "warning" and "dragoman[gpu]" in found["cuBLAS"][1]
+    assert found["CUDA"][0] == "warning" and "CTranslate2 needs 12.8" in found["CUDA"][1]
     assert "CTranslate2 in 16 bits, on the GPU" in found["translations"][1]
 
 
-def test_a_model_that_the_gpu_is_not_fit_for(doctor: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_model_that_the_gpu_is_not_fit_for(doctor, monkeypatch):
     why = "it needs 9.0 GB of H100's memory, and 2.0 GB are free"
     monkeypatch.setattr("models.store.Store.is_prepared", lambda *_: True)
     monkeypatch.setattr("models.engine_choice.EngineMaker.device_for", lambda *_: ("cpu", why))
@@ -113,19 +119,19 @@ def test_a_model_that_the_gpu_is_not_fit_for(doctor: Any, monkeypatch: pytest.Mo
     assert "on the GPU" in found["summaries"][1]
 
 
-def test_a_port_in_use_is_no_problem(doctor: Any) -> None:
+def test_a_port_in_use_is_no_problem(doctor):
     with socket.create_server(("127.0.0.1", 0)) as taken:
         code, found = doctor({"DRAGOMAN_PORT": str(taken.getsockname()[1])})
     assert (code, found["port"][0]) == (0, "warning") and "in use" in found["port"][1]
 
 
-def test_it_is_lines_for_people(tmp_path: Path) -> None:
+def test_it_is_lines_for_people(tmp_path):
     environment = {"DRAGOMAN_CACHE_DIR": str(tmp_path), "DRAGOMAN_OFFLINE": "1", "DRAGOMAN_DEVICE": "cpu"}
     done = CliRunner().invoke(cli, ["doctor"], obj=Session(FakeRuntime), env=environment)
     assert all(line.startswith(("      ", "note  ", "WRONG ")) for line in done.stdout.splitlines())
 
 
-def test_it_imports_no_torch_without_a_gpu() -> None:
+def test_it_imports_no_torch_without_a_gpu():
     code = """
 import sys
 from models import hub
@@ -142,7 +148,7 @@ print(*{"torch", "transformers", "flask", "gguf"} & set(sys.modules), file=sys.s
 # ------------------------------------------------------------------ the machine
 
 
-def test_a_containers_limits_are_seen(tmp_path: Path) -> None:
+def test_a_containers_limits_are_seen(tmp_path):
     (tmp_path / "cpu.max").write_text("50000 100000\n")
     assert machine.processors(tmp_path)[0] == 0.5
     (tmp_path / "cpu.max").write_text("max 100000\n")
@@ -157,7 +163,7 @@ def test_a_containers_limits_are_seen(tmp_path: Path) -> None:
     assert machine.memory(tmp_path, tmp_path / "nowhere") is None
 
 
-def test_a_hub_that_does_not_answer_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_hub_that_does_not_answer_is_told(monkeypatch):
     with socket.create_server(("127.0.0.1", 0)) as once:
         url = f"http://127.0.0.1:{once.getsockname()[1]}"
     for endpoint, why in ((url, "Connection refused"), ("no address", "protocol")):
@@ -165,7 +171,7 @@ def test_a_hub_that_does_not_answer_is_told(monkeypatch: pytest.MonkeyPatch) -> 
         assert why in (hub.silence() or "") and why in (hub.silence(is_slow_silent=False) or "")
 
 
-def test_a_folder_yet_to_be_made_is_looked_at_where_it_would_be(tmp_path: Path) -> None:
+def test_a_folder_yet_to_be_made_is_looked_at_where_it_would_be(tmp_path):
     assert machine.unwritable(tmp_path / "a" / "b") is None
     assert not (tmp_path / "a").exists() and machine.free_bytes(tmp_path / "a") > 0
     (tmp_path / "file").write_text("")
@@ -175,7 +181,7 @@ def test_a_folder_yet_to_be_made_is_looked_at_where_it_would_be(tmp_path: Path) 
 # ------------------------------------------------------------------ models list
 
 
-def test_sizes_are_of_what_is_here(tmp_path: Path) -> None:
+def test_sizes_are_of_what_is_here(tmp_path):
     catalog, store = Catalog.load(Languages.load()), Store(tmp_path, offline=True)
     fetched = catalog.get(HUB_ONLY)
     assert (store.bytes_on_disk(fetched), store.is_prepared(fetched)) == (None, False)
@@ -196,7 +202,7 @@ def test_sizes_are_of_what_is_here(tmp_path: Path) -> None:
         assert store.is_prepared(bundled) is is_prepared
 
 
-def test_the_list_says_what_has_to_be_fetched() -> None:
+def test_the_list_says_what_has_to_be_fetched():
     done = CliRunner().invoke(cli, ["models", "list"], obj=Session(FakeRuntime))
     assert "not pulled: it is fetched by `dragoman models pull NAME`" in done.stderr
     rows = CliRunner().invoke(cli, ["models", "list", "--json"], obj=Session(FakeRuntime)).stdout

@@ -2,15 +2,12 @@
 
 import contextlib
 import threading
-from collections.abc import Iterator
 from dataclasses import replace
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from pathlib import Path
-from typing import Any
 
 import docx
 import pytest
-from click.testing import CliRunner, Result
+from click.testing import CliRunner
 from fake_runtime import FakeRuntime
 from hypothesis import given
 from hypothesis import strategies as st
@@ -24,7 +21,7 @@ from service.answers import SegmentPart
 from service.cli import inputs
 from service.cli.main import cli
 from service.cli.session import Session
-from service.cli.text import _tell, counted, marked
+from service.cli.text import counted, marked
 
 PAGE = (
     "<html><body><nav>Home</nav><article><p>"
@@ -34,12 +31,12 @@ PAGE = (
 SUBTITLES = "1\n00:00:01,000 --> 00:00:02,000\nGood morning.\n"
 
 
-def dragoman(*arguments: object, runtime: Any = FakeRuntime, **options: Any) -> Result:
+def dragoman(*arguments, runtime=FakeRuntime, **options):
     return CliRunner().invoke(cli, [str(each) for each in arguments], obj=Session(runtime), **options)
 
 
 @pytest.fixture
-def report(tmp_path: Path) -> Path:
+def report(tmp_path):
     document = docx.Document()
     document.add_paragraph("The ministers met in Vienna.")
     document.add_paragraph("They left on Sunday.")
@@ -47,14 +44,14 @@ def report(tmp_path: Path) -> Path:
     return tmp_path / "report.docx"
 
 
-def words_of(path: Path) -> list[str]:
+def words_of(path):
     return [paragraph.text for paragraph in docx.Document(str(path)).paragraphs]
 
 
 # ------------------------------------------------------------------ documents
 
 
-def test_a_word_document_comes_back_as_one(report: Path, tmp_path: Path) -> None:
+def test_a_word_document_comes_back_as_one(report, tmp_path):
     done = dragoman("translate", "--to", "fr", report, "--output", tmp_path / "fr.docx")
     assert (done.exit_code, done.stdout) == (0, "")
     assert words_of(tmp_path / "fr.docx") == ["The ministers met in Vienna.", "They left on Sunday."]
@@ -62,7 +59,7 @@ def test_a_word_document_comes_back_as_one(report: Path, tmp_path: Path) -> None
     assert done.stdout == "The ministers met in Vienna.\n\nThey left on Sunday.\n"
 
 
-def test_documents_are_read_by_their_suffix(report: Path, tmp_path: Path) -> None:
+def test_documents_are_read_by_their_suffix(report, tmp_path):
     done = dragoman("summarize", report)
     assert done.stdout.startswith("short: The ministers met in Vienna ")
     assert (
@@ -76,7 +73,7 @@ def test_documents_are_read_by_their_suffix(report: Path, tmp_path: Path) -> Non
     assert dragoman("detect", report).stdout.startswith("en ")
 
 
-def test_a_file_that_is_no_document_is_one_line(tmp_path: Path) -> None:
+def test_a_file_that_is_no_document_is_one_line(tmp_path):
     (tmp_path / "a.docx").write_text("not a ZIP file")
     done = dragoman("summarize", tmp_path / "a.docx")
     assert (done.exit_code, done.stderr.count("\n")) == (2, 1)
@@ -86,7 +83,7 @@ def test_a_file_that_is_no_document_is_one_line(tmp_path: Path) -> None:
 # ------------------------------------------------------------------ where it goes
 
 
-def test_the_result_is_written_to_a_file(tmp_path: Path) -> None:
+def test_the_result_is_written_to_a_file(tmp_path):
     (tmp_path / "a.txt").write_text("Le café.")
     for command in (["summarize"], ["translate", "--to", "fr"], ["translate", "--to", "fr", "--json"]):
         out = tmp_path / "out.txt"
@@ -106,12 +103,10 @@ def test_the_result_is_written_to_a_file(tmp_path: Path) -> None:
         ("report.docx", "report.docx", "are the same file"),
     ],
 )
-def test_an_output_that_could_not_be_is_refused_at_once(
-    report: Path, tmp_path: Path, name: str, output: str, said: str
-) -> None:
+def test_an_output_that_could_not_be_is_refused_at_once(report, tmp_path, name, output, said):
     (tmp_path / "a.txt").write_text("Good morning.")
 
-    def never(settings: object) -> FakeRuntime:
+    def never(settings):
         raise AssertionError("no models are needed to see this")
 
     done = dragoman("translate", "--to", "fr", tmp_path / name, "--output", tmp_path / output, runtime=never)
@@ -125,7 +120,7 @@ def test_an_output_that_could_not_be_is_refused_at_once(
     ("argument", "code"),
     [("Good morning to all.", 0), ("no such file.txt", 2), ("nowhere", 2), ("word " * 200, 0)],
 )
-def test_words_stand_for_themselves(argument: str, code: int) -> None:
+def test_words_stand_for_themselves(argument, code):
     done = dragoman("translate", "--to", "fr", argument)
     assert done.exit_code == code
     assert done.stdout.startswith("fr: ") == (code == 0)
@@ -137,7 +132,7 @@ def test_words_stand_for_themselves(argument: str, code: int) -> None:
 class Pages(BaseHTTPRequestHandler):
     """A web site with every kind of trouble."""
 
-    def do_GET(self) -> None:
+    def do_GET(self):
         path = self.path.split("?")[0]
         if path == "/on":
             return self._answer(302, b"", Location="/page.html")
@@ -160,9 +155,7 @@ class Pages(BaseHTTPRequestHandler):
         body, kind = known.get(path, (b"", ""))
         return self._answer(200 if kind else 404, body, kind=kind)
 
-    def _answer(
-        self, status: int, body: bytes, kind: str = "text/html", length: int = 0, **headers: str
-    ) -> None:
+    def _answer(self, status, body, kind="text/html", length=0, **headers):
         self.send_response(status)
         self.send_header("Content-Type", kind)
         self.send_header("Content-Length", str(length or len(body)))
@@ -172,12 +165,12 @@ class Pages(BaseHTTPRequestHandler):
         with contextlib.suppress(OSError):
             self.wfile.write(body)
 
-    def log_message(self, *_: object) -> None:
+    def log_message(self, *_):
         pass
 
 
 @pytest.fixture(scope="module")
-def site() -> Iterator[str]:
+def site():
     with ThreadingHTTPServer(("127.0.0.1", 0), Pages) as server:
         thread = threading.Thread(target=server.serve_forever)
         thread.start()
@@ -196,7 +189,7 @@ def site() -> Iterator[str]:
         ("/notes.md", "notes.md", "# Title"),
     ],
 )
-def test_an_address_is_a_file_by_its_type(site: str, path: str, name: str, text: str) -> None:
+def test_an_address_is_a_file_by_its_type(site, path, name, text):
     assert inputs.fetch(site + path, private=True) == (name, text.encode())
 
 
@@ -210,17 +203,13 @@ def test_an_address_is_a_file_by_its_type(site: str, path: str, name: str, text:
         ("/none", DragomanError, "answers 404"),
     ],
 )
-def test_what_cannot_be_read_is_told(
-    site: str, path: str, error: type[Exception], said: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_what_cannot_be_read_is_told(site, path, error, said, monkeypatch):
     monkeypatch.setattr(inputs, "MOST_BYTES", 1999)
     with pytest.raises(error, match=said):
         inputs.fetch(site + path, private=True)
 
 
-def test_a_private_address_is_refused_even_if_a_public_one_leads_there(
-    site: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_private_address_is_refused_even_if_a_public_one_leads_there(site, monkeypatch):
     done = dragoman("summarize", f"{site}/page.html")
     assert (done.exit_code, "--allow-private" in done.stderr) == (2, True)
     assert dragoman("summarize", f"{site}/page.html", "--allow-private").exit_code == 0
@@ -230,11 +219,11 @@ def test_a_private_address_is_refused_even_if_a_public_one_leads_there(
         inputs.fetch(f"{site}/away", private=False)
 
 
-def test_an_address_has_a_time_limit(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_address_has_a_time_limit(monkeypatch):
     monkeypatch.setattr(inputs, "WHOLE_S", 0.3)
 
     class Drip(Pages):
-        def do_GET(self) -> None:
+        def do_GET(self):
             self.send_response(200)
             self.end_headers()
             with contextlib.suppress(OSError):
@@ -255,28 +244,25 @@ def test_an_address_has_a_time_limit(monkeypatch: pytest.MonkeyPatch) -> None:
 # ------------------------------------------------------------------ marks
 
 
-def segment(text: str, *flags: tuple[str, str]) -> SegmentPart:
+def segment(text, *flags):
     found = [{"kind": kind, "start": 0, "end": 1, "reason": "why", "severity": how} for kind, how in flags]
     part = {"source": {"start": 0, "end": 1}, "text": text, "complete": True, "confidence": None}
     return SegmentPart.model_validate({**part, "abstained": False, "flags": found})
 
 
-def test_flagged_sentences_are_marked_and_counted(capsys: pytest.CaptureFixture[str]) -> None:
+def test_flagged_sentences_are_marked_and_counted(capsys):
     segments = [
         segment("Good."),
         segment("Bad.", ("number", "error")),
         segment("Bad.", ("doubtful", "warning")),
     ]
     assert marked("Good. Bad.\n\nBad. End", segments) == "Good. ⟦Bad.⟧[1]\n\n⟦Bad.⟧[2] End"
-    _tell((), segments, mark=True, as_json=False)
-    told = capsys.readouterr().err.splitlines()
-    assert told[:2] == ["[1] error: number: why", "[2] warning: doubtful: why"]
     assert counted(segments) == "2 of 3 sentences are flagged: 1 with an error, 1 doubtful"
     assert (counted(segments[:1]), marked("Good.", segments[:1])) == (None, "Good.")
 
 
 @given(st.lists(st.tuples(st.text("ab. <", max_size=5), st.booleans()), max_size=6))
-def test_marks_change_nothing_else(sentences: list[tuple[str, bool]]) -> None:
+def test_marks_change_nothing_else(sentences):
     segments = [segment(text, *([("number", "error")] if bad else [])) for text, bad in sentences]
     text = " ".join(each for each, _ in sentences)
     shown = marked(text, segments)
@@ -285,23 +271,27 @@ def test_marks_change_nothing_else(sentences: list[tuple[str, bool]]) -> None:
     assert shown.replace("⟦", "") == text
 
 
-def test_marks_are_shown_only_if_asked(tmp_path: Path) -> None:
+def test_marks_are_shown_only_if_asked(tmp_path):
     (tmp_path / "a.txt").write_text("Good morning.")
 
     class Flagging(FakeRuntime):
-        def __init__(self, settings: Any):
+        def __init__(self, settings):
             super().__init__(settings)
             steps = self.translator.steps
 
-            def flagged(request: Any, recall: Any = None) -> Any:
+            def flagged(request, recall=None):
                 done = yield from steps(request)
                 part = replace(done.segments[0], flags=(Flag("number", Span(0, 1), "why"),))
-                return replace(done, segments=(part,))
+                return replace(done, segments=(part,), notes=("about 0 of 1",))
 
             self.translator.steps = flagged
 
     plain = dragoman("translate", "--to", "fr", tmp_path / "a.txt", runtime=Flagging)
+    assert plain.output.startswith("note: about 0 of 1\nfr: Good morning."), "before anything else"
     assert "⟦" not in plain.stdout and "1 of 1 sentences is flagged: 1 with an error; --mark" in plain.stderr
     done = dragoman("translate", "--to", "fr", tmp_path / "a.txt", "--mark", runtime=Flagging)
     assert "⟦Good morning.⟧[1]" in done.stdout
-    assert done.stderr == "[1] error: number: why\n1 of 1 sentences is flagged: 1 with an error\n"
+    assert (
+        done.stderr
+        == "note: about 0 of 1\n[1] error: number: why\n1 of 1 sentences is flagged: 1 with an error\n"
+    )

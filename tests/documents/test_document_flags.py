@@ -3,16 +3,12 @@
 import json
 from dataclasses import replace
 from io import BytesIO
-from pathlib import Path
-from typing import Any
 from zipfile import ZipFile
 
 import docx
 from click.testing import CliRunner
-from docx.document import Document as Docx
 from fake_runtime import FakeRuntime as OfflineRuntime
 from http_fakes import FakeRuntime, settings
-from werkzeug.test import TestResponse
 
 from models.checks.flag import Flag
 from models.text.span import Span
@@ -27,13 +23,13 @@ from service.tasks import comments_on, flag_counts
 FLAG = Flag("number", Span(0, 2), "12 is not in the source.")
 
 
-def _bytes(document: Docx) -> bytes:
+def _bytes(document):
     out = BytesIO()
     document.save(out)
     return out.getvalue()
 
 
-def _commented(data: bytes, *remarks: tuple[str, str]) -> Docx:
+def _commented(data, *remarks):
     """The document as it is, with a comment on each of these stretches of it."""
     read = read_document("a.docx", data)
     text = read.to_translate().text
@@ -41,7 +37,7 @@ def _commented(data: bytes, *remarks: tuple[str, str]) -> Docx:
     return docx.Document(BytesIO(read.translated(text, "fr", comments).data))
 
 
-def _words_under(document: Docx, number: int) -> str:
+def _words_under(document, number):
     """The text between the marks of a comment."""
     body, inside, words = document.element.body, False, ""
     for element in body.iter():
@@ -53,7 +49,7 @@ def _words_under(document: Docx, number: int) -> str:
     return words
 
 
-def test_a_comment_is_on_its_sentence_and_words_keep_their_look() -> None:
+def test_a_comment_is_on_its_sentence_and_words_keep_their_look():
     document = docx.Document()
     paragraph = document.add_paragraph("One is here. Two ")
     paragraph.add_run("is bold").bold = True
@@ -67,7 +63,7 @@ def test_a_comment_is_on_its_sentence_and_words_keep_their_look() -> None:
     assert [run.text for run in after.paragraphs[0].runs if run.bold] == ["is bold"]
 
 
-def test_what_stands_where_word_takes_no_comment_is_told_at_the_beginning() -> None:
+def test_what_stands_where_word_takes_no_comment_is_told_at_the_beginning():
     document = docx.Document()
     document.add_paragraph("First.")
     document.sections[0].header.paragraphs[0].text = "Heading of pages."
@@ -76,13 +72,13 @@ def test_what_stands_where_word_takes_no_comment_is_told_at_the_beginning() -> N
     assert _words_under(after, 0) == "First."
 
 
-def test_a_body_without_text_takes_none_of_its_headers() -> None:
+def test_a_body_without_text_takes_none_of_its_headers():
     document = docx.Document()
     document.sections[0].header.paragraphs[0].text = "Heading of pages."
     assert not list(_commented(_bytes(document), ("Heading of pages.", "why")).comments)
 
 
-def test_comments_that_were_there_stay() -> None:
+def test_comments_that_were_there_stay():
     document = docx.Document()
     document.add_comment(document.add_paragraph("First.").runs, "An old one.", "Somebody", "S")
     after = _commented(_bytes(document), ("First.", "new"))
@@ -92,7 +88,7 @@ def test_comments_that_were_there_stay() -> None:
     ]
 
 
-def test_segments_become_comments_and_counts() -> None:
+def test_segments_become_comments_and_counts():
     doubt = Flag("doubtful", Span(0, 2), "It was hard.", severity="warning")
     segments = [
         Segment(Span(0, 5), "Un.", True),
@@ -108,13 +104,14 @@ def test_segments_become_comments_and_counts() -> None:
 # ---------------------------------------------------------------------- over HTTP
 
 
-def _post(name: str, data: bytes, **fields: Any) -> TestResponse:
+def _post(name, data, confidence=None, **fields):
     runtime = FakeRuntime(settings())
     honest = runtime.tasks.translation
 
-    def flagged(request: Any, *recall: Any) -> Any:
+    def flagged(request, *recall):
         done = yield from honest(request, *recall)
         object.__setattr__(done.segments[0], "flags", (FLAG,))
+        object.__setattr__(done.segments[0], "confidence", confidence)
         return done
 
     runtime.translator.steps = flagged
@@ -124,12 +121,13 @@ def _post(name: str, data: bytes, **fields: Any) -> TestResponse:
     )
 
 
-def test_counts_of_flags_are_in_a_header() -> None:
+def test_counts_of_flags_are_in_a_header():
     response = _post("a.txt", b"One.")
     assert response.headers["Dragoman-Flags"] == "segments=1, flagged=1, errors=1, doubtful=0"
+    assert _post("a.txt", b"One.", 0.6).headers["Dragoman-Flags"].endswith(", doubtful=0, likely_right=1")
 
 
-def test_comments_are_an_option_of_word_documents() -> None:
+def test_comments_are_an_option_of_word_documents():
     document = docx.Document()
     document.add_paragraph("One.")
     plain = _post("a.docx", _bytes(document))
@@ -141,7 +139,7 @@ def test_comments_are_an_option_of_word_documents() -> None:
     assert _post("a.docx", _bytes(document), comments="perhaps").status_code == 422
 
 
-def test_the_report_comes_beside_the_document() -> None:
+def test_the_report_comes_beside_the_document():
     response = _post("Bericht.txt", b"One.", report="true")
     assert response.headers["Content-Disposition"] == "attachment; filename=Bericht.fr.zip"
     assert response.headers["Dragoman-Flags"].startswith("segments=1")
@@ -152,7 +150,7 @@ def test_the_report_comes_beside_the_document() -> None:
     assert report["segments"][0]["flags"][0]["kind"] == "number"
 
 
-def test_a_comment_that_is_not_found_marks_its_paragraph() -> None:
+def test_a_comment_that_is_not_found_marks_its_paragraph():
     document = docx.Document()
     document.add_paragraph("First one.")
     after = _commented(_bytes(document), ("First and last.", "why"))
@@ -165,18 +163,18 @@ def test_a_comment_that_is_not_found_marks_its_paragraph() -> None:
 class Flagging(OfflineRuntime):
     """Finds something in every translation."""
 
-    def __init__(self, settings: Any):
+    def __init__(self, settings):
         super().__init__(settings)
         steps = self.translator.steps
 
-        def flagged(request: Any, *recall: Any) -> Any:
+        def flagged(request, *recall):
             done = yield from steps(request, *recall)
             return replace(done, segments=(replace(done.segments[0], flags=(FLAG,)),))
 
         self.translator.steps = flagged
 
 
-def test_mark_puts_comments_into_a_word_document(tmp_path: Path) -> None:
+def test_mark_puts_comments_into_a_word_document(tmp_path):
     document = docx.Document()
     document.add_paragraph("One.")
     document.save(str(tmp_path / "a.docx"))

@@ -4,13 +4,12 @@ from io import BytesIO
 from zipfile import ZIP_DEFLATED, ZipFile
 
 import docx
-import lxml.html
 import pytest
 import srt
-from docx.document import Document as Docx
 from hypothesis import given
 from hypothesis import strategies as st
 from made_documents import pdf
+from shouted import shout
 
 from models.errors import InvalidInput
 from service.documents import read_document
@@ -31,22 +30,13 @@ on Sunday.
 """
 
 
-def _shout(html: str) -> str:
-    """What a translator does to HTML: other words, the same elements."""
-    tree = lxml.html.fromstring(f"<div>{html}</div>")
-    for element in tree.iter():
-        element.text = element.text and element.text.upper()
-        element.tail = element.tail and element.tail.upper()
-    return "".join(lxml.html.tostring(child, encoding="unicode") for child in tree)
-
-
-def _docx(document: Docx) -> bytes:
+def _docx(document):
     out = BytesIO()
     document.save(out)
     return out.getvalue()
 
 
-def _report() -> Docx:
+def _report():
     document = docx.Document()
     document.add_heading("Ministers meet", 1)
     paragraph = document.add_paragraph("They met in ")
@@ -62,12 +52,12 @@ def _report() -> Docx:
     return document
 
 
-def test_a_word_document_keeps_its_form() -> None:
+def test_a_word_document_keeps_its_form():
     document = read_document("Report.DOCX", _docx(_report()))
     part = document.to_translate()
     assert part.format == "html"
     assert "Vienna" in part.text
-    file = document.translated(_shout(part.text), "fr")
+    file = document.translated(shout(part.text), "fr")
     assert file.suffix == ".docx"
     after = docx.Document(BytesIO(file.data))
     assert [p.text for p in after.paragraphs] == [
@@ -87,13 +77,13 @@ def test_a_word_document_keeps_its_form() -> None:
     assert after.sections[0].header.paragraphs[0].text == "TOP OF THE PAGE"
 
 
-def test_the_article_of_a_word_document_is_its_text() -> None:
+def test_the_article_of_a_word_document_is_its_text():
     reading = read_document("a.docx", _docx(_report())).article()
     assert (reading.field, reading.clean) == ("text", False)
     assert reading.text.startswith("Ministers meet\n\nThey met in Vienna & left.\n\nPoint one\n\nMerged")
 
 
-def test_line_breaks_and_links_in_word_stay() -> None:
+def test_line_breaks_and_links_in_word_stay():
     document = docx.Document()
     document.add_paragraph("One\nTwo")
     link = document.add_paragraph("See ")
@@ -106,7 +96,7 @@ def test_line_breaks_and_links_in_word_stay() -> None:
     )
     link._p.append(element)
     read = read_document("a.docx", _docx(document))
-    after = docx.Document(BytesIO(read.translated(_shout(read.to_translate().text), "fr").data))
+    after = docx.Document(BytesIO(read.translated(shout(read.to_translate().text), "fr").data))
     assert after.paragraphs[0].text == "ONE\nTWO"
     (hyperlink,) = after.paragraphs[1].hyperlinks
     assert (hyperlink.text, hyperlink.address) == ("THE TREATY", "https://example.org/")
@@ -125,19 +115,19 @@ def test_line_breaks_and_links_in_word_stay() -> None:
         ("<p>&lt;html lang='en'&gt;</p>", "<p>&lt;html lang='en'&gt;</p>"),
     ],
 )
-def test_a_page_says_its_new_language(page: str, translated: str) -> None:
+def test_a_page_says_its_new_language(page, translated):
     assert read_document("a.html", page.encode()).translated(page, "fr").data.decode() == translated
 
 
-def test_tabs_in_word_stay() -> None:
+def test_tabs_in_word_stay():
     document = docx.Document()
     document.add_paragraph("Name:\tA big house\t5")
     read = read_document("form.docx", _docx(document))
-    back = docx.Document(BytesIO(read.translated(_shout(read.to_translate().text), "fr").data))
+    back = docx.Document(BytesIO(read.translated(shout(read.to_translate().text), "fr").data))
     assert back.paragraphs[0].text == "NAME:\tA BIG HOUSE\t5"
 
 
-def test_words_that_a_translator_moved_take_their_runs_along() -> None:
+def test_words_that_a_translator_moved_take_their_runs_along():
     document = docx.Document()
     document.add_paragraph("the ").add_run("red").italic = True
     document.paragraphs[0].add_run(" house").bold = True
@@ -152,7 +142,7 @@ def test_words_that_a_translator_moved_take_their_runs_along() -> None:
     ]
 
 
-def test_a_link_that_a_translator_moved_is_moved_whole() -> None:
+def test_a_link_that_a_translator_moved_is_moved_whole():
     document = docx.Document()
     paragraph = document.add_paragraph("See ")
     relation = paragraph.part.relate_to(
@@ -170,7 +160,7 @@ def test_a_link_that_a_translator_moved_is_moved_whole() -> None:
     assert [each.text for each in after.hyperlinks] == ["Vertrag der"]
 
 
-def test_subtitles_are_in_the_translations_order() -> None:
+def test_subtitles_are_in_the_translations_order():
     document = read_document("film.srt", SRT.encode())
     first = '<span id="1">Am Sonntag</span> <span id="0">trafen sie sich</span>'
     moved = f'<p>{first}</p><p><span id="2">- Ja.</span></p>'
@@ -178,12 +168,12 @@ def test_subtitles_are_in_the_translations_order() -> None:
     assert [" ".join(s.content.split()) for s in after] == ["Am Sonntag", "trafen sie sich", "- Ja."]
 
 
-def test_subtitles_are_translated_by_sentence_and_keep_their_times() -> None:
+def test_subtitles_are_translated_by_sentence_and_keep_their_times():
     document = read_document("film.srt", SRT.encode())
     assert document.article().text == "The ministers met in Vienna on Sunday. - Nobody spoke."
     part = document.to_translate()
     assert part.text.count("<p>") == 2, "the first two subtitles are one sentence"
-    after = list(srt.parse(document.translated(_shout(part.text), "fr").data.decode()))
+    after = list(srt.parse(document.translated(shout(part.text), "fr").data.decode()))
     before = list(srt.parse(SRT))
     assert [(s.index, s.start, s.end) for s in after] == [(s.index, s.start, s.end) for s in before]
     assert [s.content for s in after] == [
@@ -208,13 +198,13 @@ def test_subtitles_are_translated_by_sentence_and_keep_their_times() -> None:
         ("Who is {there?", "WHO IS {THERE?"),
     ],
 )
-def test_what_is_around_a_whole_subtitle_stays(content: str, translated: str) -> None:
+def test_what_is_around_a_whole_subtitle_stays(content, translated):
     read = read_document("a.srt", f"1\n00:00:01,000 --> 00:00:02,000\n{content}\n\n".encode())
-    (back,) = srt.parse(read.translated(_shout(read.to_translate().text), "fr").data.decode())
+    (back,) = srt.parse(read.translated(shout(read.to_translate().text), "fr").data.decode())
     assert back.content == translated
 
 
-def test_each_speaker_of_a_subtitle_keeps_a_line() -> None:
+def test_each_speaker_of_a_subtitle_keeps_a_line():
     subtitles = "1\n00:00:01,000 --> 00:00:02,000\n- Is it - well - over?\n- No, it has hardly begun.\n"
     document = read_document("a.srt", subtitles.replace(" - well -", "").encode())
     after = document.translated(
@@ -231,7 +221,7 @@ def test_each_speaker_of_a_subtitle_keeps_a_line() -> None:
         st.text(alphabet="ab. -?<&é", min_size=1, max_size=30).filter(str.strip), min_size=1, max_size=12
     )
 )
-def test_no_word_of_a_subtitle_is_lost(contents: list[str]) -> None:
+def test_no_word_of_a_subtitle_is_lost(contents):
     times = [srt.timedelta(seconds=i) for i in range(len(contents) + 1)]
     subtitles = [srt.Subtitle(i + 1, times[i], times[i + 1], content) for i, content in enumerate(contents)]
     document = read_document("a.srt", srt.compose(subtitles, reindex=False).encode())
@@ -242,7 +232,7 @@ def test_no_word_of_a_subtitle_is_lost(contents: list[str]) -> None:
 @pytest.mark.parametrize(
     ("name", "format"), [("a.txt", "text"), ("b.MD", "markdown"), ("c.htm", "html"), ("d.html", "html")]
 )
-def test_plain_files_are_their_own_content(name: str, format: str) -> None:
+def test_plain_files_are_their_own_content(name, format):
     document = read_document(name, "\ufeffé <b>x</b>".encode())
     assert document.to_translate().text == "é <b>x</b>"
     assert document.to_translate().format == format
@@ -261,18 +251,18 @@ def test_plain_files_are_their_own_content(name: str, format: str) -> None:
         ("cp1251", "Министры встретились в Вене в воскресенье и обсудили новые шаги. "),
     ],
 )
-def test_text_in_another_encoding_is_read(encoding: str, text: str) -> None:
+def test_text_in_another_encoding_is_read(encoding, text):
     assert read_document("a.txt", (text * 5).encode(encoding)).to_translate().text == text * 5
 
 
-def test_a_pdf_is_read_by_paragraphs() -> None:
+def test_a_pdf_is_read_by_paragraphs():
     data = pdf(["The ministers met in Vienna on Sun-", "day and left.", "", "", "Nobody spoke of it."])
     document = read_document("a.pdf", data)
     assert document.article().text == "The ministers met in Vienna on Sunday and left.\n\nNobody spoke of it."
     assert document.translated("x", "fr").suffix == ".txt"
 
 
-def _bomb() -> bytes:
+def _bomb():
     out = BytesIO()
     with ZipFile(out, "w", ZIP_DEFLATED) as parts, parts.open("word/document.xml", "w") as part:
         for _ in range(MAX_UNPACKED_BYTES // 2**20 + 1):
@@ -294,7 +284,7 @@ def _bomb() -> bytes:
         ("a.srt", b"no subtitles here", "SRT"),
     ],
 )
-def test_what_cannot_be_read_is_told(name: str, data: bytes, said: str) -> None:
+def test_what_cannot_be_read_is_told(name, data, said):
     with pytest.raises(InvalidInput, match=said) as raised:
         read_document(name, data)
     assert raised.value.field == "file"

@@ -27,7 +27,7 @@ NCX = "<ncx><navMap><navPoint><navLabel><text>Chapter one</text></navLabel></nav
 CONTAINER = '<container><rootfiles><rootfile full-path="OEBPS/content.opf"/></rootfiles></container>'
 
 
-def book(**changes: str) -> bytes:
+def book(**changes):
     parts = {
         "mimetype": "application/epub+zip",
         "META-INF/container.xml": CONTAINER,
@@ -44,7 +44,7 @@ def book(**changes: str) -> bytes:
     return out.getvalue()
 
 
-def test_a_book_comes_back() -> None:
+def test_a_book_comes_back():
     before = book()
     read = read_document("a.epub", before)
     assert read.article().text == "Chapter\xa0one\n\nThey met in Vienna & left.\n\nSecond."
@@ -58,14 +58,14 @@ def test_a_book_comes_back() -> None:
     assert "OEBPS/a.css" not in changed_parts(before, done.data)
 
 
-def test_its_contents_are_translated_too() -> None:
+def test_its_contents_are_translated_too():
     read = read_document("a.epub", book())
     done = read.translated(read.to_translate().text.replace("Chapter one", "Kapitel eins"), "de")
     with ZipFile(BytesIO(done.data)) as parts:
         assert "<text>Kapitel eins</text>" in parts.read("OEBPS/toc.ncx").decode()
 
 
-def test_scripts_that_xhtml_closes_at_once_hide_nothing() -> None:
+def test_scripts_that_xhtml_closes_at_once_hide_nothing():
     read = read_document("a.epub", book())
     assert "They met" in read.to_translate().text
     assert "b.js" not in read.to_translate().text
@@ -86,11 +86,11 @@ LOCKED = "<encryption><EncryptedData><CipherReference URI='OEBPS/{}'/></Encrypte
         (book(**{"OEBPS/content.opf": '<!DOCTYPE a [<!ENTITY b "bb">]><a>&b;</a>'}), "is not XML"),
     ],
 )
-def test_what_cannot_be_read_is_told(data: bytes, said: str) -> None:
+def test_what_cannot_be_read_is_told(data, said):
     with pytest.raises(InvalidInput, match=said):
         read_document("a.epub", data)
 
 
-def test_hidden_fonts_are_no_lock() -> None:
+def test_hidden_fonts_are_no_lock():
     locks = LOCKED.format("fonts/a.otf")
     assert read_document("a.epub", book(**{"META-INF/encryption.xml": locks})).article().text

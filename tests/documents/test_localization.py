@@ -1,7 +1,5 @@
 """Files of translators: .po and XLIFF get translations where they have none, and are else as they were."""
 
-from pathlib import Path
-
 import polib
 import pytest
 from hypothesis import given
@@ -43,23 +41,23 @@ msgstr "Fait"
 COPIED = r"COPIED %d OF %(all)s TO <a href=\"%s\">\"HERE\"</a>.\n"
 
 
-def translated(name: str, data: str) -> str:
+def translated(name, data):
     read = read_document(name, data.encode())
     return read.translated(shout_all(read.to_translate().text), "fr").data.decode()
 
 
-def shout_all(text: str) -> str:
+def shout_all(text):
     """Capitals, but in code, which a translator keeps."""
     parts = shout(text).replace("<CODE>", "<code>").split("<code>")
     return "<code>".join([parts[0], *(_kept(part) for part in parts[1:])])
 
 
-def _kept(part: str) -> str:
+def _kept(part):
     code, _, rest = part.partition("</code>")
     return f"{code.lower()}</code>{rest}"
 
 
-def test_messages_get_translations_and_keep_their_lines(tmp_path: Path) -> None:
+def test_messages_get_translations_and_keep_their_lines(tmp_path):
     back = translated("a.po", PO)
     assert back == (
         PO.replace('</a>.\\n"\nmsgstr ""', f'</a>.\\n"\nmsgstr "{COPIED}"')
@@ -73,7 +71,7 @@ def test_messages_get_translations_and_keep_their_lines(tmp_path: Path) -> None:
     assert catalog.percent_translated() == 100
 
 
-def test_an_encoding_without_the_letters_becomes_utf_8() -> None:
+def test_an_encoding_without_the_letters_becomes_utf_8():
     po = 'msgid ""\nmsgstr "charset=ISO-8859-1\\n"\n\nmsgid "caf\u00e9"\nmsgstr ""\n'
     read = read_document("a.po", po.encode("latin-1"))
     assert "café" in read.to_translate().text
@@ -82,7 +80,7 @@ def test_an_encoding_without_the_letters_becomes_utf_8() -> None:
 
 
 @given(st.text(alphabet='ab"\\\n\t<i>/ %s{}é&', min_size=1, max_size=30).filter(str.strip))
-def test_any_message_is_read_as_polib_reads_it(text: str) -> None:
+def test_any_message_is_read_as_polib_reads_it(text):
     entry = polib.POEntry(msgid=text, msgstr="")
     try:
         read = read_document("a.po", f"{entry}\n".encode())
@@ -109,7 +107,7 @@ NEW = """<xliff xmlns="urn:oasis:names:tc:xliff:document:2.0" version="2.1" srcL
 <segment state="initial"><source>Go</source><target>Go</target></segment></unit></file></xliff>"""
 
 
-def test_units_of_old_xliff() -> None:
+def test_units_of_old_xliff():
     back = translated("a.xliff", OLD)
     assert back == (
         OLD.replace('source-language="en"', 'source-language="en" target-language="fr"')
@@ -119,7 +117,7 @@ def test_units_of_old_xliff() -> None:
     )
 
 
-def test_units_of_new_xliff() -> None:
+def test_units_of_new_xliff():
     root = etree.fromstring(translated("a.xlf", NEW).encode())
     assert root.get("trgLang") == "fr"
     first, second = root.iter("{*}target")
@@ -141,12 +139,12 @@ BOMB = '<!DOCTYPE a [<!ENTITY a "aa"><!ENTITY b "&a;&a;">]><xliff>&b;</xliff>'
         ("a.xliff", BOMB, "entities"),
     ],
 )
-def test_what_cannot_be_read_is_told(name: str, data: str, said: str) -> None:
+def test_what_cannot_be_read_is_told(name, data, said):
     with pytest.raises(InvalidInput, match=said):
         read_document(name, data.encode())
 
 
 @pytest.mark.parametrize(("name", "data"), [("a.po", PO), ("a.xliff", OLD)])
-def test_what_is_translated_already_says_so(name: str, data: str) -> None:
+def test_what_is_translated_already_says_so(name, data):
     with pytest.raises(InvalidInput, match="has a translation"):
         read_document(name, translated(name, data).encode()).to_translate()

@@ -1,7 +1,6 @@
 """Office's and OpenDocument's files: opened again by other libraries, and part for part as they were."""
 
 from io import BytesIO
-from typing import Any
 from zipfile import ZipFile
 
 import docx
@@ -24,13 +23,13 @@ from models.errors import InvalidInput
 from service.documents import read_document
 
 
-def saved(document: Any) -> bytes:
+def saved(document):
     out = BytesIO()
     document.save(out)
     return out.getvalue()
 
 
-def translated(name: str, data: bytes) -> bytes:
+def translated(name, data):
     read = read_document(name, data)
     return read.translated(shout(read.to_translate().text), "fr").data
 
@@ -38,7 +37,7 @@ def translated(name: str, data: bytes) -> bytes:
 # ---------------------------------------------------------------------- Word
 
 
-def _boxed() -> bytes:
+def _boxed():
     """A document with a text box, in two forms as Word writes it, a field and a page break in a run."""
     document = docx.Document()
     paragraph = document.add_paragraph("Before the break")
@@ -60,7 +59,7 @@ def _boxed() -> bytes:
     return saved(document)
 
 
-def test_text_boxes_comments_and_mixed_runs_of_word() -> None:
+def test_text_boxes_comments_and_mixed_runs_of_word():
     before = _boxed()
     read = read_document("a.docx", before)
     assert [line.count("In a box") for line in read.to_translate().text.split("\n")] == [0, 1, 0]
@@ -76,7 +75,7 @@ def test_text_boxes_comments_and_mixed_runs_of_word() -> None:
     assert changed_parts(before, after) == ["word/document.xml", "word/comments.xml"]
 
 
-def test_footnotes_of_word() -> None:
+def test_footnotes_of_word():
     base, out = saved(docx.Document()), BytesIO()
     notes = (
         f'<w:footnotes {nsdecls("w")}><w:footnote w:id="2"><w:p><w:r><w:footnoteRef/></w:r>'
@@ -97,7 +96,7 @@ def test_footnotes_of_word() -> None:
     assert changed_parts(out.getvalue(), after) == ["word/footnotes.xml"]
 
 
-def test_a_part_whose_type_is_its_suffixs() -> None:
+def test_a_part_whose_type_is_its_suffixs():
     out = BytesIO()
     with ZipFile(BytesIO(saved(_one_line()))) as old, ZipFile(out, "w") as new:
         for name in old.namelist():
@@ -110,7 +109,7 @@ def test_a_part_whose_type_is_its_suffixs() -> None:
     assert "One line." in read_document("a.docx", out.getvalue()).article().text
 
 
-def _one_line() -> Any:
+def _one_line():
     document = docx.Document()
     document.add_paragraph("One line.")
     return document
@@ -119,7 +118,7 @@ def _one_line() -> Any:
 # ---------------------------------------------------------------------- PowerPoint
 
 
-def test_slides() -> None:
+def test_slides():
     show = pptx.Presentation()
     for number in range(11):
         slide = show.slides.add_slide(show.slide_layouts[1])
@@ -151,7 +150,7 @@ def test_slides() -> None:
 # ---------------------------------------------------------------------- Excel
 
 
-def test_a_workbook_keeps_all_that_is_no_prose() -> None:
+def test_a_workbook_keeps_all_that_is_no_prose():
     book = openpyxl.Workbook()
     sheet = book.active
     sheet.title = "Numbers of the year"
@@ -176,7 +175,7 @@ def test_a_workbook_keeps_all_that_is_no_prose() -> None:
     assert set(changed_parts(before, after)) == {"xl/worksheets/sheet1.xml", "xl/comments/comment1.xml"}
 
 
-def test_shared_and_rich_texts_of_a_workbook() -> None:
+def test_shared_and_rich_texts_of_a_workbook():
     out = BytesIO()
     book = xlsxwriter.Workbook(out)
     sheet = book.add_worksheet("Numbers")
@@ -196,7 +195,7 @@ def test_shared_and_rich_texts_of_a_workbook() -> None:
 # ---------------------------------------------------------------------- OpenDocument
 
 
-def test_an_opendocument_text() -> None:
+def test_an_opendocument_text():
     document = odf.opendocument.OpenDocumentText()
     document.text.addElement(odf_text.H(outlinelevel=1, text="Heading"))
     paragraph = odf_text.P(text="They met in ")
@@ -227,7 +226,7 @@ def test_an_opendocument_text() -> None:
         assert b"leaf" not in parts.read("content.xml")
 
 
-def test_an_opendocument_presentation_and_moved_words() -> None:
+def test_an_opendocument_presentation_and_moved_words():
     from odf.draw import Frame, Page, TextBox
     from odf.style import MasterPage, PageLayout
 
@@ -269,7 +268,7 @@ SUFFIXES = (".docx", ".pptx", ".xlsx", ".odt", ".odp", ".ods")
     ("data", "said"),
     [(b"nonsense", "not a ZIP file"), (b"\xd0\xcf\x11\xe0" + bytes(600), "locked with a password")],
 )
-def test_what_is_broken_is_told(suffix: str, data: bytes, said: str) -> None:
+def test_what_is_broken_is_told(suffix, data, said):
     with pytest.raises(InvalidInput, match=said) as wrong:
         read_document(f"a{suffix}", data)
     assert wrong.value.field == "file"

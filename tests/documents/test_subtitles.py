@@ -19,13 +19,13 @@ VTT = (
 )
 
 
-def translated(text: str) -> str:
+def translated(text):
     read = read_document("a.vtt", text.encode())
     return read.translated(shout(read.to_translate().text), "fr").data.decode()
 
 
 @pytest.mark.parametrize("line_end", ["\n", "\r\n"])
-def test_cues_are_translated_and_nothing_else_changes(line_end: str) -> None:
+def test_cues_are_translated_and_nothing_else_changes(line_end):
     text = VTT.replace("\n", line_end)
     back = translated(text)
     expected = (
@@ -40,14 +40,14 @@ def test_cues_are_translated_and_nothing_else_changes(line_end: str) -> None:
     assert cues[1].text == "IN VIENNA &amp;\nROME ON SUNDAY."
 
 
-def test_a_sentence_over_two_cues_is_one() -> None:
+def test_a_sentence_over_two_cues_is_one():
     read = read_document("a.vtt", VTT.encode())
     assert read.article().text == "The ministers met in Vienna & Rome on Sunday. Nobody spoke."
     assert read.to_translate().text.count("<p>") == 2
 
 
 @given(st.lists(st.text(alphabet="ab. -?&é<i>/", min_size=1, max_size=30).filter(str.strip), max_size=8))
-def test_what_is_not_translated_comes_back(contents: list[str]) -> None:
+def test_what_is_not_translated_comes_back(contents):
     cues = [f"00:0{i}.000 --> 00:0{i}.500\n{content}\n\n" for i, content in enumerate(contents)]
     text = "WEBVTT\n\n00:00.000 --> 00:09.000\nhello\n\n" + "".join(cues)
     read = read_document("a.vtt", text.encode())
@@ -57,6 +57,6 @@ def test_what_is_not_translated_comes_back(contents: list[str]) -> None:
 
 
 @pytest.mark.parametrize("data", [b"1\n00:00:01,000 --> 00:00:02,000\nNo\n", b"WEBVTT\n\nNOTE only\n"])
-def test_what_has_no_cues_is_told(data: bytes) -> None:
+def test_what_has_no_cues_is_told(data):
     with pytest.raises(InvalidInput, match=r"WebVTT|no subtitles"):
         read_document("a.vtt", data)

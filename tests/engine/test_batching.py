@@ -4,6 +4,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import CancelledError
+from typing import Any
 
 import pytest
 from hypothesis import given, settings
@@ -12,10 +13,9 @@ from hypothesis import strategies as st
 from models.driver import Driver, Turns
 from models.engine import batching
 from models.engine.batching import (
-    LEAST_ROWS,
-    MOST_ROWS,
-    MOST_TOKENS,
+    CPU_SIZES,
     BatchingEngine,
+    BatchSizes,
     QueueEntry,
     in_order,
     shared_out,
@@ -35,6 +35,10 @@ class FakeBackend:
 
     max_source_tokens = 8
     workers = 1
+    sizes = CPU_SIZES
+
+    def is_alive(self) -> bool:
+        return True
 
     def __init__(self) -> None:
         self.batches: list[list[Generation]] = []
@@ -79,8 +83,8 @@ def engine(backend: FakeBackend) -> Iterator[BatchingEngine]:
     engine.close()
 
 
-def _generation(*ids: int, beams: int = 1, deadline: float | None = None) -> Generation:
-    return Generation(ids, Decoding(max_new_tokens=4, num_beams=beams), deadline)
+def _generation(*ids: int, beams: int = 1, deadline: float | None = None, flow: str = "") -> Generation:
+    return Generation(ids, Decoding(max_new_tokens=4, num_beams=beams), deadline, flow=flow)
 
 
 def test_whatever_waits_shares_the_next_batch(backend: FakeBackend, engine: BatchingEngine) -> None:
@@ -93,10 +97,70 @@ def test_whatever_waits_shares_the_next_batch(backend: FakeBackend, engine: Batc
     assert [len(batch) for batch in backend.batches] == [1, 4]
 
 
+@pytest.mark.parametrize("length", [1, 2])
+@pytest.mark.parametrize("beams", [1, 2])
+def test_flows_take_turns(backend: FakeBackend, engine: BatchingEngine, length: int, beams: int) -> None:
+    """One's single request waits for a batch or two, however much another has sent before it."""
+    backend.gate.clear()
+    futures = engine.submit([_generation(1, flow="a")])
+    backend.running.wait(10)
+    for _ in range(2):
+        futures += engine.submit([_generation(2, 2, flow="a") for _ in range(7)])
+    with pytest.raises(Overloaded):
+        engine.submit([_generation(2, 2, flow="a")])
+    lone = engine.submit([_generation(*[3] * length, beams=beams, flow="b")])
+    backend.gate.set()
+    for future in (*futures, *lone):
+        future.result(10)
+    found = [i for i, batch in enumerate(backend.batches) if any(each.flow == "b" for each in batch)]
+    assert found[0] <= 2 < len(backend.batches) - 1
+
+
+def test_each_of_three_flows_gets_as_much(backend: FakeBackend, engine: BatchingEngine) -> None:
+    backend.gate.clear()
+    futures = engine.submit([_generation(1)])
+    backend.running.wait(10)
+    for flow, number in (("a", 8), ("b", 4), ("c", 4)):
+        for _ in range(number):
+            futures += engine.submit([_generation(1, flow=flow)])
+    backend.gate.set()
+    for future in futures:
+        future.result(10)
+    order = [each.flow for batch in backend.batches[1:] for each in batch]
+    assert [order[:12].count(flow) for flow in "abc"] == [4, 4, 4]
+    assert order[12:] == ["a"] * 4
+
+
 def test_only_equal_decodings_share_a_batch(backend: FakeBackend, engine: BatchingEngine) -> None:
     futures = engine.submit([_generation(1), _generation(2, beams=4), _generation(3)])
     assert [f.result(10).token_ids for f in futures] == [(1,), (2,), (3,)]
     assert sorted(len(batch) for batch in backend.batches) == [1, 2]
+
+
+class Small(FakeBackend):
+    """Runs out of memory with more than ten hypotheses."""
+
+    sizes = BatchSizes(least_rows=1024, good_rows=1024, most_rows=1024, most_tokens=1 << 20)
+
+    def run(self, batch: Sequence[Generation], *callbacks: Any) -> list[Output]:
+        if len(batch) * batch[0].decoding.num_beams > 10:
+            self.batches.append(list(batch))
+            raise RuntimeError("CUDA failed with error out of memory")
+        return super().run(batch, *callbacks)
+
+
+def test_batches_stay_small_once_memory_ran_out() -> None:
+    backend = Small()
+    engine = BatchingEngine(backend, max_batch_size=1024)
+    sizes = []
+    for _ in range(2):
+        futures = engine.submit([_generation(1, beams=2)] * 64)
+        assert [future.result(10).token_ids for future in futures] == [(1,)] * 64
+        sizes.append([len(batch) for batch in backend.batches])
+        backend.batches.clear()
+    engine.close()
+    assert sizes[0][0] == 64, "all at once, as the backend's sizes allow"
+    assert max(sizes[1]) <= 5
 
 
 def test_a_poisoned_request_fails_alone(engine: BatchingEngine) -> None:
@@ -128,6 +192,9 @@ def test_a_full_queue_refuses_all_or_waits(backend: FakeBackend, engine: Batchin
     waiting = engine.submit([_generation(2)] * 9)  # taken whole: fewer than 8 waited before it
     with pytest.raises(Overloaded):
         engine.submit([_generation(3)])
+    assert waiting.pop().cancel() and waiting.pop().cancel()  # they leave room, though no worker is free
+    waiting += engine.submit([_generation(2)] * 2)
+    assert engine.stats().queued == 9
     threading.Timer(0.05, backend.gate.set).start()
     later = engine.submit([_generation(4)], wait=True)
     assert [f.result(10).token_ids for f in [*running, *waiting, *later]] == [(1,), *[(2,)] * 9, (4,)]
@@ -152,6 +219,19 @@ def test_a_deadline_ends_what_runs_and_what_waits(backend: FakeBackend, engine: 
     for future in (running, waiting):
         with pytest.raises(DeadlineExceeded):
             future.result(10)
+
+
+def test_a_batch_that_never_ends_is_a_lost_device(backend: FakeBackend) -> None:
+    engine = BatchingEngine(backend, batch_limit_s=0.0)
+    assert engine.stats().lost == ""
+    backend.gate.clear()
+    [future] = engine.submit([_generation(1)])
+    backend.running.wait(10)
+    assert engine.stats().lost == "a batch has run for 0 seconds"
+    backend.gate.set()
+    future.result(10)
+    engine.close()
+    assert engine.stats().lost == ""
 
 
 def test_close_drains_and_then_refuses(backend: FakeBackend) -> None:
@@ -415,9 +495,9 @@ def test_batches_are_of_good_sizes_and_of_about_equal_work(lengths: list[int], b
     flat = [each.tokens for part in parts for each in part]
     assert flat == sorted(lengths, reverse=True)
     for part in parts:
-        assert len(part) <= most and len(part) * beams <= MOST_ROWS
-        assert len(part) == 1 or len(part) * part[0].tokens <= MOST_TOKENS
-    if len(lengths) * beams >= 2 * LEAST_ROWS:
+        assert len(part) <= most and len(part) * beams <= CPU_SIZES.most_rows
+        assert len(part) == 1 or len(part) * part[0].tokens <= CPU_SIZES.most_tokens
+    if len(lengths) * beams >= 2 * CPU_SIZES.least_rows:
         assert len(parts) >= 2, "a second core has something to do"
 
 
@@ -436,6 +516,7 @@ def test_a_few_requests_share_one_batch_and_an_article_is_halved() -> None:
     assert [len(part) for part in shared_out(_entries([20] * 64, 1), 64)] == [32, 32]
 
 
+@settings(deadline=None)
 @given(st.lists(st.integers(1, 60), min_size=16, max_size=40))
 def test_no_other_cut_in_two_has_less_work_for_the_slower_half(lengths: list[int]) -> None:
     entries = sorted(_entries(lengths, 4), key=lambda each: each.tokens, reverse=True)
@@ -470,7 +551,7 @@ def test_the_latest_single_requests_are_left_for_the_next_batch(
     requests: list[tuple[bool, int]], most: int
 ) -> None:
     part = [QueueEntry(_generation(1), since, single=single) for single, since in requests]
-    kept = without_late_singles(part, most)
+    kept = without_late_singles(part, most, sorted(part, key=lambda each: each.since))
     left = [each for each in part if each not in kept]
     assert kept and [each for each in part if each in kept] == kept, "the order stays"
     assert all(each.single for each in left), "a list is never torn apart"

@@ -1,9 +1,14 @@
 """Which engine, device and numbers a model gets, asked of GPUs that are not there."""
 
+import ctypes
+import json
 import logging
+import os
 import re
+import sysconfig
 from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import ctranslate2
@@ -18,17 +23,22 @@ from wrong_engines import raising, wrong_slot
 from models.engine import ct2, gpu, trial
 from models.engine.batching import BatchingEngine
 from models.engine.ct2 import Ct2Backend
+from models.engine.futures import OutputFuture
 from models.engine.generate import GenerateBackend
-from models.engine.gpu import Gpu, Verdicts, parameters_in, subject
+from models.engine.gpu import GPU_SIZES, Gpu, Verdicts, batch_sizes, parameters_in, subject
 from models.engine.native import NativeEngine
 from models.engine.native.limits import beam_widths
 from models.engine.protocol import Decoding, Engine, Generation, Output
+from models.engine.trial import WrongOutput
 from models.engine_choice import Device, EngineChoice, EngineMaker, kind_of
 from models.errors import EngineFailed, ModelUnavailable, NotConvertible
 from models.languages import Languages
 from models.pool import ModelPool
+from models.store import Store
 from service.cli.main import cli
 from service.cli.session import Session
+from service.engine_process import engine_maker
+from service.settings import Settings
 
 GB = 1 << 30
 H100 = Gpu("H100", (9, 0), 80 * GB)
@@ -174,6 +184,8 @@ class CudaModule:
     def __init__(self) -> None:
         self.devices = 1
         self.failure = ""
+        self.error: type[BaseException] = RuntimeError
+        self.has_cublas = True
         self.loaded: list[tuple[str, dict[str, Any]]] = []
 
     def get_cuda_device_count(self) -> int:
@@ -187,7 +199,7 @@ class CudaModule:
 
     def _load(self, kind: str, folder: str, options: dict[str, Any]) -> Any:
         if self.failure:
-            raise RuntimeError(self.failure)
+            raise self.error(self.failure)
         self.loaded.append((kind, options))
         return getattr(ctranslate2, kind)(folder)
 
@@ -196,6 +208,7 @@ class CudaModule:
 def cuda(monkeypatch: pytest.MonkeyPatch) -> CudaModule:
     module = CudaModule()
     monkeypatch.setattr(ct2, "ctranslate2", module)
+    monkeypatch.setattr(ct2, "load_cublas", lambda: module.has_cublas)
     return module
 
 
@@ -206,7 +219,7 @@ Make = Callable[..., tuple[EngineMaker, OnTheCpu]]
 def maker(tiny_hub: TinyHub, cuda: CudaModule, monkeypatch: pytest.MonkeyPatch) -> Make:
     """An engine maker that believes in a GPU, and its store."""
     monkeypatch.setattr(EngineMaker, "_gpu", lambda _: H100)
-    monkeypatch.setattr(EngineMaker, "_has_kernels", lambda _: True)
+    monkeypatch.setattr(EngineMaker, "_lack_of_kernels", lambda _: "")
     store: Any = OnTheCpu(tiny_hub.store)
     return lambda choice: (EngineMaker(store, choice=choice, trial_limit_s=60), store)
 
@@ -252,6 +265,48 @@ def test_on_a_gpu_ctranslate2_runs_decoder_only_models_in_16_bits(
     assert write(engine).token_ids
     assert store.loads == 0
     assert not engines.fallbacks
+
+
+def test_where_memory_is_short_ctranslate2_has_int8_weights(
+    maker: Make, tiny_hub: TinyHub, cuda: CudaModule, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    num_parameters = parameters_in(tiny_hub.store.folder(m2m100(tiny_hub)))
+    small = Gpu("RTX", (8, 6), GB + 3 * num_parameters // 2)
+    monkeypatch.setattr(EngineMaker, "_gpu", lambda _: small)
+    engines, store = maker("auto")
+    engine = engines.make(m2m100(tiny_hub))
+    assert [options["compute_type"] for _, options in cuda.loaded] == ["int8_bfloat16"]
+    assert write(engine).token_ids
+    assert store.loads == 0, "the native engine has no room"
+
+
+def test_batches_are_as_large_as_memory_allows(tmp_path: Path) -> None:
+    bart = {"decoder_layers": 12, "decoder_attention_heads": 16, "d_model": 1024, "vocab_size": 50264}
+    (tmp_path / "config.json").write_text(json.dumps(bart))
+    assert batch_sizes(tmp_path, 130 * GB, 1024, 256) == GPU_SIZES
+    small = batch_sizes(tmp_path, 8 * GB, 1024, 256)
+    assert (small.most_rows, small.good_rows) == (165, 165)  # 12.6 MB a hypothesis, and its logits
+    assert small.most_tokens == 37449  # 115 kB a token
+    assert batch_sizes(tmp_path / "none", 0, 1024, 256).most_rows == 1
+
+
+def test_cublas_is_loaded_before_it_is_asked_for(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    loaded: list[str] = []
+
+    def load(path: str, mode: int = 0) -> None:
+        if path in gpu.CUBLAS and path not in loaded:
+            raise OSError(f"{path}: cannot open shared object file")
+        loaded.append(Path(path).name)
+
+    monkeypatch.setattr(ctypes, "CDLL", load)
+    monkeypatch.setattr(gpu, "find_spec", lambda _: SimpleNamespace(submodule_search_locations=[tmp_path]))
+    assert not gpu.load_cublas()
+    folder = tmp_path / "cublas" / "lib"
+    folder.mkdir(parents=True)
+    for name in gpu.CUBLAS:
+        (folder / name).touch()
+    assert gpu.load_cublas()
+    assert loaded[:2] == ["libcublasLt.so.12", "libcublas.so.12"], "the one that the other needs first"
 
 
 def test_a_card_without_bfloat16_has_ctranslate2_compute_in_float16(
@@ -305,12 +360,12 @@ def test_who_asks_for_the_native_engine_hears_why_it_fails(
 def test_without_a_compiler_ctranslate2_is_used_on_a_gpu(
     maker: Make, tiny_hub: TinyHub, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    monkeypatch.setattr(EngineMaker, "_has_kernels", lambda _: False)
+    monkeypatch.setattr(EngineMaker, "_lack_of_kernels", lambda _: "Triton finds no C compiler")
     engines, store = maker("auto")
     with caplog.at_level(logging.WARNING):
         engine = engines.make(m2m100(tiny_hub))
     assert isinstance(backend_of(engine), Ct2Backend)
-    assert "a C compiler for it (gcc or clang), is missing" in caplog.text
+    assert "Triton finds no C compiler" in caplog.text
     assert write(engine).token_ids
     assert store.loads == 0, "the native engine's model is not loaded for nothing"
 
@@ -321,7 +376,18 @@ def no_device(cuda: CudaModule, store: Any) -> str:
 
 
 def no_library(cuda: CudaModule, store: Any) -> str:
-    cuda.failure = "Library libcublas.so.12 is not found or cannot be loaded"
+    cuda.has_cublas = False
+    return "CTranslate2 needs libcublas.so.12 on a GPU: pip install nvidia-cublas-cu12"
+
+
+def old_driver(cuda: CudaModule, store: Any) -> str:
+    cuda.failure = "CUDA driver version is insufficient for CUDA runtime version"
+    return cuda.failure
+
+
+def no_numbers(cuda: CudaModule, store: Any) -> str:
+    cuda.error = ValueError
+    cuda.failure = "Requested bfloat16 compute type, but the target device does not support it"
     return cuda.failure
 
 
@@ -333,7 +399,9 @@ def not_convertible(cuda: CudaModule, store: Any) -> str:
     return "CTranslate2 does not know this architecture"
 
 
-@pytest.mark.parametrize("lack", [no_device, no_library, not_convertible], ids=lambda each: each.__name__)
+@pytest.mark.parametrize(
+    "lack", [no_device, no_library, old_driver, no_numbers, not_convertible], ids=lambda each: each.__name__
+)
 def test_generate_runs_what_ctranslate2_cannot_on_a_gpu(
     maker: Make, tiny_hub: TinyHub, cuda: CudaModule, caplog: pytest.LogCaptureFixture, lack: Any
 ) -> None:
@@ -388,19 +456,31 @@ def kept(tmp_path: Path) -> Verdicts:
 def trials(tiny_hub: TinyHub, kept: Verdicts, cuda: CudaModule, monkeypatch: pytest.MonkeyPatch) -> Any:
     """Loads a model on a GPU that is believed in; returns its engine, the trials and the loads so far."""
     tried: list[str] = []
-    monkeypatch.setattr(EngineMaker, "_has_kernels", lambda _: True)
+    monkeypatch.setattr(EngineMaker, "_lack_of_kernels", lambda _: "")
 
-    def load(failure: str = "", card: str = "H100", revision: str = "r1") -> tuple[type, int, int]:
+    def load(
+        failure: str = "",
+        card: str = "H100",
+        revision: str = "r1",
+        error: type[EngineFailed] = WrongOutput,
+        native: float = 2.0,
+        choice: EngineChoice = "auto",
+    ) -> tuple[type, int, int]:
         def try_out(*_: object, **__: object) -> None:
             tried.append(card)
             if failure:
-                raise EngineFailed(failure)
+                raise error(failure)
+
+        def rate_of(engine: Engine, requests: list[Generation]) -> float:
+            assert len(requests) == 64 and all(future.result(60) for future in engine.submit(requests[:2]))
+            return native if isinstance(engine, NativeEngine) else 1.5
 
         monkeypatch.setattr(trial, "try_out", try_out)
+        monkeypatch.setattr(trial, "rate_of", rate_of)
         monkeypatch.setattr(EngineMaker, "_gpu", lambda _: Gpu(card, (9, 0), 80 << 30))
         store: Any = OnTheCpu(tiny_hub.store)
         store.revision = lambda _: revision
-        engine = EngineMaker(store, verdicts=kept).make(m2m100(tiny_hub))
+        engine = EngineMaker(store, verdicts=kept, choice=choice).make(m2m100(tiny_hub))
         engine.close()
         return type(engine), len(tried), store.loads
 
@@ -417,6 +497,52 @@ def test_a_failure_is_kept_too_and_says_so(trials: Any, caplog: pytest.LogCaptur
     with caplog.at_level(logging.WARNING):
         assert trials() == (BatchingEngine, 1, 0), "nor is the model loaded for the native engine"
     assert "scores are off (on 20" in caplog.text
+
+
+@pytest.mark.parametrize("why", ["no answer within 120 seconds", "the engine died: out of memory"])
+def test_a_failure_that_may_pass_is_not_kept(trials: Any, kept: Verdicts, why: str) -> None:
+    assert trials(why, error=EngineFailed)[0] == BatchingEngine
+    assert kept.all() == []
+    assert trials() == (NativeEngine, 2, 1)
+
+
+def test_the_faster_engine_serves_and_both_rates_are_kept(trials: Any, kept: Verdicts) -> None:
+    assert trials(native=1.0) == (BatchingEngine, 1, 1)
+    assert trials() == (BatchingEngine, 1, 0), "neither raced nor loaded for the native engine again"
+    assert [each.rates for each in kept.all()] == [{"native": 1.0, "ct2": 1.5}]
+    assert kept.all()[0].in_words() == "passed; ct2 serves (native 1.0, ct2 1.5 requests/s)"
+    assert trials(choice="native") == (NativeEngine, 1, 1), "who asks for it gets it"
+
+
+def test_without_ctranslate2_there_is_no_race(trials: Any, cuda: CudaModule, kept: Verdicts) -> None:
+    cuda.devices = 0
+    assert trials(native=1.0) == (NativeEngine, 1, 1)
+    cuda.devices = 1
+    assert trials(native=1.0) == (BatchingEngine, 1, 1)
+
+
+def test_a_race_that_ended_the_process_is_not_run_again(trials: Any, cuda: CudaModule) -> None:
+    cuda.failure, cuda.error = "aborted", KeyboardInterrupt
+    with pytest.raises(KeyboardInterrupt):
+        trials(native=1.0)
+    cuda.failure = ""
+    assert trials(native=1.0) == (NativeEngine, 1, 1)
+
+
+def test_a_race_takes_whole_rounds_for_two_seconds() -> None:
+    rounds: list[int] = []
+
+    class Engine:
+        def submit(self, requests: list[int]) -> list[OutputFuture]:
+            rounds.append(len(requests))
+            futures = [OutputFuture() for _ in requests]
+            for future in futures:
+                future.answer(Output(()))
+            return futures
+
+    seconds = iter([0.0, 0.9, 1.8, 2.7, 2.7])  # at the start, after each of three rounds, and at the end
+    assert trial.rate_of(Engine(), [1] * 64, lambda: next(seconds)) == pytest.approx(3 * 64 / 2.7)  # type: ignore[arg-type, list-item]
+    assert rounds == [64] * 6, "one to warm up, and two more that were under way"
 
 
 def test_whatever_changes_asks_for_a_new_trial(trials: Any, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -443,6 +569,34 @@ def test_a_file_that_is_something_else_is_none(kept: Verdicts, told: str) -> Non
 def test_a_folder_that_cannot_be_written_is_no_failure(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     Verdicts(tmp_path / "file").keep(subject("a", "r", "H100"), "")
+
+
+def test_compiled_kernels_are_kept_in_the_cache_folder(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("TRITON_CACHE_DIR", raising=False)
+    monkeypatch.setenv("CUDA_CACHE_PATH", "/mine")
+    settings = Settings(cache_dir=tmp_path, data_dir=tmp_path)
+    engine_maker(settings, Store(tmp_path), None)
+    assert os.environ["TRITON_CACHE_DIR"] == str(tmp_path / "triton")
+    assert os.environ["CUDA_CACHE_PATH"] == "/mine"
+
+
+@pytest.mark.parametrize("lack", ["triton", "compiler", "headers", ""])
+def test_what_triton_lacks(lack: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A compiler called only `cc` is none to Triton, and $CC is the only one where it is set."""
+    compiler = tmp_path / ("cc" if lack == "compiler" else "gcc")
+    compiler.touch(0o755)
+    if lack != "headers":
+        (tmp_path / "Python.h").touch()
+    monkeypatch.delenv("CC", raising=False)
+    monkeypatch.setenv("PATH", str(tmp_path))
+    monkeypatch.setattr(gpu, "find_spec", lambda name: None if lack == name else name)
+    monkeypatch.setattr(sysconfig, "get_paths", lambda _: {"include": str(tmp_path)})
+    said = {"triton": "not installed", "compiler": "no C compiler", "headers": "Python.h", "": ""}
+    assert said[lack] in gpu.lack_of_triton() and bool(lack) == bool(gpu.lack_of_triton())
+    monkeypatch.setenv("CC", "nothing-of-this-name")
+    assert gpu.compiler() is None
 
 
 def test_doctor_tells_them_and_asks_for_new_ones(tmp_path: Path) -> None:

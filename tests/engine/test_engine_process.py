@@ -3,6 +3,7 @@
 import os
 import pickle
 import signal
+import socket
 import sys
 import threading
 import time
@@ -17,16 +18,17 @@ from typing import Any
 import engine_program
 import pytest
 import seq2seq_models
-from engine_program import POISON, Entry, ReversingBackend
+from engine_program import LOST, POISON, Entry, ReversingBackend
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from models.engine import process as engine_process
 from models.engine.batching import BatchingEngine
+from models.engine.flows import MOST_WAITING
 from models.engine.futures import OutputFuture
 from models.engine.native import NativeEngine
 from models.engine.native.limits import Limits
-from models.engine.process import MAX_UNANSWERED, EngineClient, EngineServer, from_generations, to_generations
+from models.engine.process import EngineClient, EngineServer, from_generations, to_generations
 from models.engine.protocol import BatchRecord, Decoding, Engine, Generation, Output, settle
 from models.errors import DeadlineExceeded, EngineFailed, ModelUnavailable, Overloaded
 from service import engine_supervisor
@@ -167,7 +169,7 @@ def test_cancelled_work_leaves_the_other_process_too(tmp_path: Path) -> None:
 
 def test_a_full_engine_says_so_or_has_the_caller_wait(shared: EngineClient) -> None:
     engine = shared.load("reversing", Entry())
-    first = engine.submit([_generation(*range(8)) for _ in range(MAX_UNANSWERED)])
+    first = engine.submit([_generation(*range(8)) for _ in range(MOST_WAITING)])
     with pytest.raises(Overloaded):
         engine.submit([_generation(1)])
     assert engine.submit([_generation(1, 2)], wait=True)[0].result(60) == Output((2, 1))
@@ -217,6 +219,16 @@ def test_what_ends_the_process_fails_and_what_comes_later_does_not(process: Engi
     assert not engine.stats().ready
     assert _answer_within(engine, 10.0) == Output((2, 1))
     assert engine.stats().ready
+    engine.close()
+
+
+def test_a_process_whose_device_is_lost_ends_and_another_takes_its_place(process: EngineProcess) -> None:
+    engine = process.make(Entry())  # type: ignore[arg-type]
+    first = process.pid
+    with pytest.raises(EngineFailed, match="RuntimeError"):
+        engine.submit([_generation(LOST)])[0].result(10)
+    _wait_until(lambda: process.pid != first)
+    assert _answer_within(engine, 20.0) == Output((2, 1))
     engine.close()
 
 
@@ -321,6 +333,39 @@ def test_the_work_of_a_process_that_ends_is_dropped_and_others_go_on(tmp_path: P
         one.close()
 
 
+def test_one_closed_while_a_new_process_loads_it_is_freed_there(tmp_path: Path) -> None:
+    gates = [threading.Event(), threading.Event()]
+    gates[0].set()
+    made: list[BatchingEngine] = []
+
+    def make(entry: Entry) -> BatchingEngine:
+        gates[min(len(made), 1)].wait(10)
+        made.append(engine_program.reversing(entry))
+        return made[-1]
+
+    with _served(tmp_path, make) as engines:
+        engine, host = engines.load("reversing", Entry()), engines.host  # type: ignore[attr-defined]
+        host._engines.clear()  # as in a new process
+        assert engines._connection is not None
+        with socket.socket(fileno=os.dup(engines._connection.fileno())) as own:
+            own.shutdown(socket.SHUT_RDWR)
+        _wait_until(lambda: "reversing" in host._engines)
+        engine.close()
+        gates[1].set()
+        again = engines.load("reversing", Entry())  # after the other one has gone
+        assert len(made) == 3 and made[1]._closing
+        assert again.submit([_generation(1, 2)])[0].result(10) == Output((2, 1))
+        again.close()
+        assert not host._engines
+
+
+def _wait_until(holds: Callable[[], bool]) -> None:
+    until = time.monotonic() + 20
+    while not holds():
+        assert time.monotonic() < until
+        time.sleep(0.01)
+
+
 def test_engines_beyond_the_limit_rest_and_come_back(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(engine_process, "IDLE_S", 0.0)
     made: list[str] = []
@@ -421,7 +466,7 @@ def test_a_listener_that_fails_hurts_no_other(caplog: pytest.LogCaptureFixture) 
 @given(st.lists(st.tuples(st.lists(st.integers(0, 2**31 - 1), max_size=9), st.booleans()), max_size=6))
 def test_generations_come_over_as_they_were(made: list[tuple[list[int], bool]]) -> None:
     sent = [
-        Generation(tuple(ids), Decoding(max_new_tokens=4, num_beams=2), 7.5, print if streams else None)
+        Generation(tuple(ids), Decoding(max_new_tokens=4, num_beams=2), 7.5, print if streams else None, "f")
         for ids, streams in made
     ]
     over = pickle.loads(pickle.dumps(from_generations("a", range(len(sent)), sent)))
@@ -429,7 +474,7 @@ def test_generations_come_over_as_they_were(made: list[tuple[list[int], bool]]) 
     came = to_generations(over, lambda number: lambda token: heard.append((number, token)))
     for number, (one, other) in enumerate(zip(sent, came, strict=True)):
         assert tuple(other.source_ids) == one.source_ids
-        assert (other.decoding, other.deadline) == (one.decoding, one.deadline)
+        assert (other.decoding, other.deadline, other.flow) == (one.decoding, one.deadline, one.flow)
         assert (other.on_token is None) == (one.on_token is None)
         if other.on_token is not None:
             other.on_token(number)

@@ -135,7 +135,6 @@ CLOSE = ("score", "done_score")
         (1, 1, False, 1),
         (1, 1, False, 56),  # no penalties, but suppressed tokens
         (4, 1, True, 0),
-        (4, 1, False, 1),
         (5, 3, False, 0),
         (8, 1, False, 1),
     ],
@@ -145,9 +144,12 @@ def test_search(num_beams, num_stops, renormalized, seed, monkeypatch):
     ours = a_state(random.Random(seed), num_beams, num_stops, renormalized)
     plain = a_state(random.Random(seed), num_beams, num_stops, renormalized)
     lane = Lane(num_beams, max(2, num_stops + 1) * num_beams if num_beams > 1 else 1)
-    active = torch.tensor([2, 0, 1, 4, 3, SLOTS], dtype=torch.int32, device=DEVICE)
+    # Wide searches of all slots take minutes in Triton's interpreter.
+    is_short = num_beams > 4 and DEVICE.type != "cuda"
+    slots = [0, 4] if is_short else [2, 0, 1, 4, 3]
+    active = torch.tensor([*slots, SLOTS], dtype=torch.int32, device=DEVICE)
     torch.manual_seed(seed)
-    for _ in range(12):
+    for _ in range(8 if is_short else 12):
         # Rows of logits begin aligned, with some room between them.
         logits = (rand(len(active) * num_beams, VOCABULARY + 5) * 3)[:, :VOCABULARY]
         given = logits.clone()

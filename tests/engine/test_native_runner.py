@@ -1,6 +1,7 @@
 """Faults that only a GPU would show, against one that is made up: captures, streams, memory let go."""
 
 import gc
+import time
 import weakref
 from contextlib import contextmanager
 from types import SimpleNamespace
@@ -11,7 +12,7 @@ from seq2seq_models import content, reference, tiny_model
 
 from models.engine.native import NativeEngine
 from models.engine.native.limits import Lane, Limits, Plan
-from models.engine.native.model import Encoder
+from models.engine.native.model import Encoder, activation_of
 from models.engine.native.runner import Graphs
 from models.engine.protocol import Decoding, Generation
 
@@ -20,27 +21,29 @@ LANES = (Lane(4, 8), Lane(1, 1))
 
 
 class FakeCuda:
-    """PyTorch's streams, graphs and pools, as captures use them; a capture that fails cannot be ended."""
+    """PyTorch's streams and graphs, as captures use them; a capture that fails cannot be ended."""
 
     def __init__(self, monkeypatch):
         self.stream = "main"
-        self.open_pools = set()
-        self.captured = 0
+        self.captured = self.streams = 0
+        monkeypatch.setattr(Graphs, "_streams", {})
         full = torch.full
         monkeypatch.setattr(torch, "full", lambda *args, device=None, **options: full(*args, **options))
         monkeypatch.setattr("models.engine.native.runner.to_device", lambda tensor, _: tensor)
         for name, fake in {
-            "Stream": lambda _: SimpleNamespace(wait_stream=lambda _: None),
+            "Stream": self._new_stream,
             "CUDAGraph": lambda: SimpleNamespace(replay=lambda: None),
             "graph_pool_handle": lambda: (0, 1),
-            "current_device": lambda: 0,
             "current_stream": lambda: SimpleNamespace(wait_stream=lambda _: None, name=self.stream),
             "set_stream": lambda stream: setattr(self, "stream", stream.name),
             "stream": self._on_stream,
             "graph": self._graph,
         }.items():
             monkeypatch.setattr(torch.cuda, name, fake)
-        monkeypatch.setattr(torch._C, "_cuda_endAllocateToPool", self._end, raising=False)
+
+    def _new_stream(self, device):
+        self.streams += 1
+        return SimpleNamespace(wait_stream=lambda _: None)
 
     @contextmanager
     def _on_stream(self, stream):
@@ -49,16 +52,9 @@ class FakeCuda:
     @contextmanager
     def _graph(self, graph, pool, stream, capture_error_mode):
         self.stream = "side"
-        self.open_pools.add(pool)
         yield
         self.captured += 1
-        self.open_pools.remove(pool)
         self.stream = "main"
-
-    def _end(self, device, pool):
-        if pool not in self.open_pools:
-            raise RuntimeError("endAllocatePool: not currently recording to mempool_id")
-        self.open_pools.remove(pool)
 
 
 @pytest.fixture
@@ -67,14 +63,16 @@ def cuda(monkeypatch):
 
 
 def graphs():
-    return Graphs(Plan(20, 80), SimpleNamespace(type="cuda"))
+    return Graphs(Plan(20, 80), SimpleNamespace(type="cuda", index=0))
 
 
 def test_all_graphs_are_captured_at_the_start_and_none_later(cuda):
     def step(active, lane):
         pass
 
+    graphs()
     all_graphs = graphs()
+    assert cuda.streams == 1, "each would keep a workspace"
     for lane in LANES:
         all_graphs.capture_all(lane, step)
     captured = cuda.captured
@@ -88,7 +86,7 @@ def test_all_graphs_are_captured_at_the_start_and_none_later(cuda):
 
 
 @pytest.mark.parametrize("runs", [1, 5])
-def test_a_failed_capture_leaves_stream_and_allocator_as_they_were(cuda, runs):
+def test_a_failed_capture_leaves_the_stream_as_it_was(cuda, runs):
     """Each capture runs the step twice: once to set things up, and once to record it."""
     seen = []
 
@@ -99,7 +97,7 @@ def test_a_failed_capture_leaves_stream_and_allocator_as_they_were(cuda, runs):
 
     with pytest.raises(RuntimeError, match="capturing"):
         graphs().capture_all(LANES[0], step)
-    assert (cuda.stream, cuda.open_pools) == ("main", set())
+    assert cuda.stream == "main"
 
 
 def test_cudnn_does_not_attend(monkeypatch):
@@ -109,6 +107,19 @@ def test_cudnn_does_not_attend(monkeypatch):
     for is_cuda in (False, True):
         Encoder(model, None, SimpleNamespace(is_cuda=is_cuda))
     assert asked == [False]
+
+
+@pytest.mark.parametrize("architecture", ["bart", "marian"])
+def test_float16_encoders_never_ask_the_device(architecture, monkeypatch):
+    model, ids = tiny_model(architecture).to(torch.float16), torch.tensor([[5, 6, 7, 8]])
+    expected = model.get_encoder()(ids).last_hidden_state
+    kinds = set()
+    for _ in range(2):
+        Encoder(model, None, SimpleNamespace(is_cuda=False))
+        kinds.add(type(model.get_encoder().layers[0]))
+    assert len(kinds) == 1
+    monkeypatch.setattr(torch, "isfinite", None)
+    assert torch.equal(model.get_encoder()(ids).last_hidden_state, expected)
 
 
 def test_a_closed_engine_holds_nothing():
@@ -134,6 +145,27 @@ def test_a_closed_engine_holds_nothing():
         gc.unfreeze()
 
 
+def test_an_engine_that_waits_for_its_device_for_ever_is_lost(monkeypatch):
+    engine = NativeEngine(tiny_model("bart"), LIMITS)
+    turned_at = engine._loop.turned_at
+    monkeypatch.setattr(engine, "_device", torch.device("cuda"))
+    monkeypatch.setattr(time, "monotonic", lambda: turned_at + 61)
+    assert engine.stats().lost == "", "it has nothing to do"
+    monkeypatch.setattr(type(engine._loop), "idle", False)
+    assert engine.stats().lost == "no step has ended for 60 seconds"
+    monkeypatch.undo()
+    engine.close()
+
+
+def test_t5s_activation_is_one_launch_with_the_same_numbers():
+    from transformers.activations import NewGELUActivation
+
+    x = torch.linspace(-8, 8, 4001)
+    activation = activation_of(NewGELUActivation())
+    assert activation.func is torch.nn.functional.gelu
+    torch.testing.assert_close(activation(x), NewGELUActivation()(x), rtol=1e-6, atol=1e-6)
+
+
 def test_an_engine_that_could_not_start_again_is_closed_all_the_same(monkeypatch):
     engine = NativeEngine(tiny_model("bart"), LIMITS)
 
@@ -146,6 +178,7 @@ def test_an_engine_that_could_not_start_again_is_closed_all_the_same(monkeypatch
     with pytest.raises(Exception, match="lost"):
         engine.submit([Generation((5, 6), Decoding(max_new_tokens=8))])[0].result(30)
     engine._thread.join(10)
+    assert "could not start again" in engine.stats().lost
     engine.close()
     monkeypatch.undo()
     gc.collect()

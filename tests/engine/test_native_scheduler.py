@@ -30,8 +30,9 @@ def test_no_torch(module):
     assert not any(name.split(".")[0] in ("torch", "triton", "transformers") for name in imported)
 
 
-def request(num_beams=1, deadline=None):
-    generation = Generation((3,), Decoding(max_new_tokens=4, num_beams=num_beams), deadline=deadline)
+def request(num_beams=1, deadline=None, flow=""):
+    decoding = Decoding(max_new_tokens=4, num_beams=num_beams)
+    generation = Generation((3,), decoding, deadline=deadline, flow=flow)
     return Request(generation, Lane(num_beams, 2 * num_beams), (2,))
 
 
@@ -107,6 +108,18 @@ def test_cancelled_while_waiting_is_never_admitted():
     scheduler.add([gone, stays])
     scheduler.end([gone])
     assert scheduler.admit() == [stays]
+
+
+def test_flows_take_turns():
+    scheduler = Scheduler(Slots(2, 8))
+    first, second, last = requests = [request(flow="a") for _ in range(3)]
+    lone = request(flow="b")
+    scheduler.add([*requests, lone])
+    assert scheduler.admit() == [first, lone]
+    scheduler.end([first, lone])
+    scheduler.add([request(flow="b")])
+    assert scheduler.admit()[0] is second
+    assert list(scheduler.waiting) == [last]
 
 
 def test_deadlines_come_in_order():

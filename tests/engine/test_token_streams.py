@@ -1,17 +1,21 @@
 """Tokens and early outputs of the backends, with tiny models: what is told on the way is what comes out."""
 
 import dataclasses
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
 from conftest import TinyHub
 from family_models import KINDS, _backends, _codec, _purpose
 
-from models.engine.batching import BatchingEngine
+from models.engine.batching import CPU_SIZES, BatchingEngine
 from models.engine.protocol import Decoding, Generation, Output
 from models.languages import Languages
 
 TEXTS = ("The cat sat on the mat.", "A dog.", "It rains in Oslo today and tomorrow.")
+
+
+SCORES = Decoding(max_new_tokens=1, only_scores=True)
 
 
 def _never(_: int) -> bool:
@@ -24,6 +28,7 @@ def test_tokens_and_early_outputs_are_those_that_come_out(
 ) -> None:
     codec = _codec(tiny_hub, languages, kind)
     purpose = _purpose(codec)
+    searched: list[list[tuple[float, ...]]] = []
     for backend in _backends(tiny_hub, codec, tmp_path):
         decoding = dataclasses.replace(codec.decoding(purpose, max_new_tokens=12), num_beams=1)
         sources = [codec.encode(text, purpose) for text in TEXTS]
@@ -42,7 +47,21 @@ def test_tokens_and_early_outputs_are_those_that_come_out(
             for i, output in early.items():
                 assert (output.token_ids, output.finish) == (outputs[i].token_ids, outputs[i].finish)
                 assert output.score == pytest.approx(outputs[i].score, abs=1e-4)
+                assert output.token_log_probabilities == outputs[i].token_log_probabilities
             assert type(backend).__name__ != "Ct2Backend" or len(early) == len(sources)
+        if codec.entry.kind != "causal":
+            continue
+        written = [each.token_ids for each in outputs]
+        asked = [Generation((*source, *ids), SCORES) for source, ids in zip(sources, written, strict=True)]
+        scored = [each.token_log_probabilities for each in backend.run(asked, _never)]
+        found = [told[-len(ids) :] for told, ids in zip(scored, written, strict=True)]
+        searched.append(found)
+        if type(backend).__name__ == "Ct2Backend":  # its greedy search tells them at no cost
+            for each, output in zip(found, outputs, strict=True):
+                assert each == pytest.approx(output.token_log_probabilities, abs=2e-3)
+    for one, other in pairwise(searched):
+        for each, same in zip(one, other, strict=True):
+            assert len(each) != len(same) or each == pytest.approx(same, abs=0.01)
 
 
 class _OneByOne:
@@ -50,6 +69,10 @@ class _OneByOne:
 
     max_source_tokens = 8
     workers = 1
+    sizes = CPU_SIZES
+
+    def is_alive(self) -> bool:
+        return True
 
     def __init__(self, *, fails: bool):
         self.fails = fails

@@ -109,7 +109,7 @@ def test_translation_says_where_its_source_language_is_from(
 
 
 def test_a_segment_tells_what_was_found_in_it_and_what_became_of_terms() -> None:
-    flag = Flag("number", Span(2, 4), "the source has 12", source=Span(0, 2))
+    flag = Flag("number", Span(2, 4), "the source has 12", source=Span(0, 2), weakest=(Span(2, 4),))
     translation = Translation(
         translation="à 11",
         segments=(Segment(Span(0, 5), "à 11", True, 0.25, (flag,), original="at 12"),),
@@ -131,6 +131,7 @@ def test_a_segment_tells_what_was_found_in_it_and_what_became_of_terms() -> None
             "reason": "the source has 12",
             "severity": "error",
             "source": {"start": 0, "end": 2},
+            "weakest": [{"start": 2, "end": 4}],
         }
     ]
     assert (answer["segments"][0]["original"], answer["segments"][0]["confidence"]) == ("at 12", 0.25)

@@ -19,8 +19,9 @@ from models.errors import Overloaded
 from service.http.app import create_app
 from service.http.compat.huggingface import _PAIR
 from service.http.forms import PIECE_BYTES, _decoded
-from service.http.shares import Shares
 from service.options import TranslateBody
+from service.shared import SharedState
+from service.shares import PLACE, LocalCounts, Shares
 from service.store.keys import Keys
 from service.validation import MOST_ERRORS, InvalidFields, validated
 
@@ -265,15 +266,45 @@ def test_a_languages_code_in_a_query_is_bounded(client: FlaskClient) -> None:
 # ---------------------------------------------------------------------- shares
 
 
-def test_a_caller_has_as_much_as_is_left() -> None:
-    shares = Shares(12)
+@pytest.mark.parametrize("counts", [LocalCounts, SharedState])
+def test_a_caller_has_as_much_as_is_left(counts: Callable[[], Any]) -> None:
+    shares = Shares(PLACE, 12, counts=counts(), least=1)
     for _ in range(6):
-        shares.take("one")
+        shares.take("address-1")
     with pytest.raises(Overloaded):
-        shares.take("one")
-    shares.take("two", 3)
+        shares.take("address-1")
+    shares.take("address-2", 3)
     with pytest.raises(Overloaded):
-        shares.take("two")
-    shares.take("three")
-    shares.give("one", 6)
-    shares.take("two")
+        shares.take("address-2")
+    for caller in ("address-3", "address-4"):
+        shares.take(caller)
+    shares.take("key-1")
+    for caller in ("address-5", "key-1"):
+        with pytest.raises(Overloaded):
+            shares.take(caller)
+    shares.take("key-2")  # nobody takes a key's least share
+    with pytest.raises(Overloaded):
+        shares.take("key-2")
+    shares.give("key-2")
+    with pytest.raises(Overloaded), shares.hold("key-3", 2):
+        pass
+    shares.give("address-1", 6)
+    shares.take("address-2")
+    assert shares.held == 7
+
+
+def test_who_waits_gets_a_turn_by_caller() -> None:
+    shares = Shares(PLACE, 4)
+    for item in ("a1", "a2", "a3", "a4", "b1", "b2", "c1"):
+        shares.put(item[0], item)
+    order = [shares.next() for _ in range(4)]
+    assert order == ["a1", "b1", "c1", None], "a second one of a's would leave too little for others"
+    shares.give("a")
+    assert [shares.next(), shares.next()] == ["a2", None]
+    shares.give("c")
+    assert [shares.next(), shares.next()] == ["b2", None], "a's turn was later"
+    shares.give("a")
+    assert [shares.next(), shares.next()] == ["a3", None]
+    shares.give("b")
+    assert [shares.next(), shares.next()] == ["a4", None]
+    assert not shares

@@ -13,7 +13,8 @@ from server_process import ServerProcess
 from waitress.adjustments import Adjustments
 
 from service.http.responses import NOTES_CHARACTERS, file_response
-from service.http.server import CHUNK_HEAD_BYTES, PIPELINED, SPARE_THREADS, _Parser
+from service.http.server import CHUNK_HEAD_BYTES, PIPELINED, _Parser
+from service.shares import SPARE_THREADS
 from service.store.keys import Keys
 
 STALLED = b"POST /v1/detect HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n"
@@ -68,9 +69,22 @@ def to_the_end(client: socket.socket) -> bytes:
     return answer
 
 
+def worker_of(server: ServerProcess) -> str:
+    (worker,) = Path(f"/proc/{server.process.pid}/task/{server.process.pid}/children").read_text().split()
+    return worker
+
+
+def temporary_bytes(server: ServerProcess) -> Iterator[int]:
+    """The sizes of the files without a name that the worker has open."""
+    for each in Path(f"/proc/{worker_of(server)}/fd").iterdir():
+        with suppress(FileNotFoundError):
+            if "(deleted)" in str(each.readlink()):
+                yield each.stat().st_size
+
+
 def memory_mb(server: ServerProcess) -> float:
     """What the worker takes."""
-    (worker,) = Path(f"/proc/{server.process.pid}/task/{server.process.pid}/children").read_text().split()
+    worker = worker_of(server)
     return int(re.findall(r"VmRSS:\s+(\d+)", Path(f"/proc/{worker}/status").read_text())[0]) / 1024
 
 
@@ -80,6 +94,8 @@ def post(path: str, body: bytes, *headers: str) -> bytes:
 
 
 DETECT = post("/v1/detect", b'{"text": "Good morning."}')
+HUGE = post("/v1/summarize", b'{"text": "%s"}' % (b"a" * 5_000_000), "Connection: close")
+"""Its answer has twice as much: more than the system holds for a client that does not read."""
 
 
 def probes_answer(server: ServerProcess) -> bool:
@@ -130,25 +146,100 @@ def test_who_stalls_in_reading_holds_no_thread_and_one_answer(server: ServerProc
     assert len(first) > 1_000_000
 
 
+def test_a_job_s_result_is_kept_for_no_reader(server: ServerProcess, held: ExitStack) -> None:
+    """Each reads it from the database as it goes: neither memory nor a file has a copy for each of them."""
+    job = json.dumps({"task": "summarize", "text": "a" * 4_000_000}).encode()
+    _, made = server.request("POST", "/v1/jobs", job)
+    path = f"/v1/jobs/{json.loads(made)['id']}"
+    end = time.monotonic() + 30
+    while b'"status":"done"' not in server.request("GET", path)[1]:
+        assert time.monotonic() < end
+        time.sleep(0.1)
+    before, files = memory_mb(server), sum(temporary_bytes(server))
+    raw = f"GET {path}/result HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n".encode()
+    reading = opened(server, held, raw, 12)
+    assert all(client.recv(10).startswith(b"HTTP") for client in reading)
+    assert probes_answer(server)
+    assert memory_mb(server) < before + 60, "their answers have 100 MB"
+    assert sum(temporary_bytes(server)) < files + (1 << 20)
+    answer = to_the_end(reading[0]).partition(b"\r\n\r\n")[2]
+    assert json.loads(answer)["summary"] == "a" * 4_000_000
+    server.request("DELETE", path)
+    assert len(to_the_end(reading[1])) < 8_000_000
+    assert "Traceback" not in server.log
+
+
 def test_who_sends_too_many_requests_ahead_is_cut_off(server: ServerProcess, held: ExitStack) -> None:
     (client,) = opened(server, held, b"GET /healthz HTTP/1.1\r\n\r\n" * 200, 1)
     assert to_the_end(client).count(b"HTTP/1.1") < 200, "some may be answered before so many are there"
     assert probes_answer(server)
 
 
-def test_what_stands_still_is_closed_and_makes_room(tmp_path: Path, held: ExitStack) -> None:
-    server = ServerProcess(tmp_path, IDLE_S=2.0, CONNECTIONS=20)
-    try:
-        assert probes_answer(server)
-        silent = opened(server, held, b"GET /", 8) + opened(server, held, LARGE * 2, 22)
-        with pytest.raises(TimeoutError), socket.create_connection(("127.0.0.1", server.port), 0.5) as client:
-            client.sendall(DETECT)
-            client.recv(1)  # no more connections are taken
-        assert silent[0].recv(1) == b""
-        assert probes_answer(server)
-        assert server.process.poll() is None
-    finally:
-        server.kill()
+@pytest.fixture(scope="module")
+def strict(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ServerProcess]:
+    server = ServerProcess(
+        tmp_path_factory.mktemp("strict"),
+        IDLE_S=2.0,
+        CONNECTIONS=20,
+        LEAST_BYTES_PER_S=2_000_000,
+        ANSWER_BYTES=40 << 20,
+        max_request_characters=5_000_000,
+        max_queued_requests=20,
+    )
+    assert probes_answer(server)
+    yield server
+    server.kill()
+
+
+def test_what_stands_still_is_closed(strict: ServerProcess, held: ExitStack) -> None:
+    reading, *silent = opened(strict, held, HUGE, 1) + opened(strict, held, b"GET /", 4)
+    for client in silent:
+        assert to_the_end(client) == b""
+    time.sleep(2.0)  # the other may have begun to move later
+    assert len(to_the_end(reading)) < 10_000_000
+
+
+def test_one_address_does_not_hold_all_connections(strict: ServerProcess, held: ExitStack) -> None:
+    """Of twenty it may have all, until somebody else wants one: then it loses the one longest at rest."""
+    silent = opened(strict, held, b"GET /", 19)
+    lone = held.enter_context(socket.create_connection(("127.0.0.1", strict.port), 20, ("127.0.0.2", 0)))
+    lone.sendall(b"GET /v1/mod")
+    silent += opened(strict, held, b"GET /", 30)
+    assert asked(strict, DETECT).startswith(b"HTTP/1.1 200")
+    lone.sendall(b"els HTTP/1.1\r\nHost: localhost\r\n\r\n")
+    assert lone.recv(4096).startswith(b"HTTP/1.1 200"), "who has but one loses it to nobody"
+    assert to_the_end(silent[0]) == b""
+
+
+@pytest.mark.parametrize("raw", [b"GET /", STALLED + b"Content-Length: 1000\r\n\r\n"])
+def test_who_sends_byte_by_byte_is_cut_off(strict: ServerProcess, held: ExitStack, raw: bytes) -> None:
+    (client,) = opened(strict, held, raw, 1)
+    with pytest.raises(OSError):
+        for _ in range(100):
+            client.sendall(b" ")
+            time.sleep(0.1)
+
+
+def test_who_reads_piece_by_piece_is_cut_off(strict: ServerProcess, held: ExitStack) -> None:
+    (client,) = opened(strict, held, HUGE, 1)
+    got = 0
+    with suppress(ConnectionResetError):
+        while piece := client.recv(5000):
+            got += len(piece)
+            time.sleep(0.1)
+    assert got < 10_000_000
+
+
+def test_one_address_does_not_fill_the_disk_with_answers(strict: ServerProcess, held: ExitStack) -> None:
+    opened(strict, held, HUGE, 6)
+    end = time.monotonic() + 20
+    while "an answer is broken off" not in strict.log:
+        assert time.monotonic() < end
+        time.sleep(0.05)
+    assert asked(strict, DETECT).startswith(b"HTTP/1.1 200")
+    with socket.create_connection(("127.0.0.1", strict.port), 20, ("127.0.0.2", 0)) as other:
+        other.sendall(HUGE)
+        assert len(to_the_end(other)) > 10_000_000
 
 
 def test_who_waits_for_leave_to_send_gets_it(server: ServerProcess) -> None:

@@ -13,8 +13,8 @@ from models.engine.protocol import BatchRecord
 from models.errors import ModelUnavailable, Overloaded
 from service.http.app import create_app
 from service.http.metrics import Metrics
-from service.http.shares import Gate
 from service.http.status import Readiness
+from service.shares import PLACE, Shares
 
 
 @pytest.fixture
@@ -36,8 +36,10 @@ def test_alive_and_ready(client: FlaskClient) -> None:
 def test_slower_than_it_could_be_is_said(
     client: FlaskClient, runtime: FakeRuntime, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(runtime, "fallbacks", lambda: ["m: it runs on the CPU"])
-    assert client.get("/readyz").json == {"status": "ready", "fallbacks": ["m: it runs on the CPU"]}
+    told = {"fallbacks": ["m: it runs on the CPU"], "races": ["n: passed; native serves"]}
+    for name, lines in told.items():
+        monkeypatch.setattr(runtime, name, lambda lines=lines: lines)
+    assert client.get("/readyz").json == {"status": "ready", **told}
 
 
 def test_not_ready_says_why(client: FlaskClient, runtime: FakeRuntime) -> None:
@@ -157,11 +159,11 @@ def test_full_house_is_refused_at_once(client: FlaskClient, runtime: FakeRuntime
     assert client.post("/v1/summarize", json={"text": "a"}).status_code == 200
 
 
-def test_gate_gives_a_place_back_after_an_error() -> None:
-    gate = Gate(1)
-    with pytest.raises(ValueError, match="no"), gate.enter():
-        assert gate.inside == 1
-        with pytest.raises(Overloaded), gate.enter():
+def test_a_place_is_given_back_after_an_error() -> None:
+    places = Shares(PLACE, 1)
+    with pytest.raises(ValueError, match="no"), places.hold("a"):
+        assert places.held == 1
+        with pytest.raises(Overloaded), places.hold("b"):
             pass
         raise ValueError("no")
-    assert gate.inside == 0
+    assert places.held == 0

@@ -2,6 +2,7 @@
 
 import json
 import sys
+import threading
 from collections.abc import Awaitable, Callable
 from typing import Any
 
@@ -13,6 +14,7 @@ from compat_server import CompatServer
 from http_fakes import FakeRuntime, settings
 from mcp import Client, StdioServerParameters, stdio_client
 
+from service import mcp_tools
 from service.cli.main import cli
 from service.cli.serve import runner
 from service.http.app import create_app
@@ -103,6 +105,52 @@ def test_keys_are_as_elsewhere() -> None:
     assert client.post("/mcp", json=message, headers=headers).status_code == 401
     allowed = client.post("/mcp", json=message, headers={**headers, "Authorization": f"Bearer {key}"})
     assert len(allowed.json["result"]["tools"]) == 4
+
+
+LISTEN: Any = {
+    "jsonrpc": "2.0",
+    "id": 1,
+    "method": "subscriptions/listen",
+    "params": {
+        "notifications": {"toolsListChanged": True},
+        "_meta": {
+            "io.modelcontextprotocol/protocolVersion": "2026-07-28",
+            "io.modelcontextprotocol/clientCapabilities": {},
+            "io.modelcontextprotocol/clientInfo": {"name": "a", "version": "1"},
+        },
+    },
+}
+
+
+@pytest.mark.parametrize(
+    ("listens", "has_gone", "status"), [(False, False, 404), (True, False, 504), (True, True, 499)]
+)
+def test_no_message_holds_a_place_for_ever(
+    monkeypatch: pytest.MonkeyPatch, listens: bool, has_gone: bool, status: int
+) -> None:
+    """One that has no end is refused, and if the package has others, they end with the time or the client."""
+    if listens:
+        server = mcp_tools.MCPServer
+        monkeypatch.setattr(
+            mcp_tools, "MCPServer", lambda *given, subscriptions, **more: server(*given, **more)
+        )
+    client = create_app(FakeRuntime(settings(request_timeout_s=120.0 if has_gone else 1.0))).test_client()
+    headers = {
+        "Accept": "application/json, text/event-stream",
+        "MCP-Protocol-Version": "2026-07-28",
+        "Mcp-Method": "subscriptions/listen",
+    }
+    environ = {"waitress.client_disconnected": lambda: has_gone}
+    answers: list[Any] = []
+
+    def ask() -> None:
+        answers.append(client.post("/mcp", json=LISTEN, headers=headers, environ_base=environ))
+
+    asking = threading.Thread(target=ask, daemon=True)
+    asking.start()
+    asking.join(20.0)
+    assert [answer.status_code for answer in answers] == [status]
+    assert b"dragoman_requests_in_work 0.0" in client.get("/metrics").data
 
 
 def test_messages_are_within_the_limits_of_all_json() -> None:

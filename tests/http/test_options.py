@@ -25,6 +25,7 @@ from models.choices import (
     TEXT_SUFFIXES,
     Length,
     OnUnsupported,
+    Quality,
 )
 from models.errors import InvalidInput
 from models.summarize.summarizer import SummaryRequest
@@ -186,6 +187,26 @@ def test_every_option_is_read_by_every_way_in(task: str, way: Any) -> None:
     _require(request, SAMPLES[task])
 
 
+@pytest.mark.parametrize(
+    ("path", "body", "quality"),
+    [
+        ("/v1/translate", {"text": TEXT, "target": "fr"}, "best"),
+        ("/v1/translate", {"text": TEXT, "target": "fr", "stream": True}, "best"),
+        ("/v1/translate", {"text": TEXT, "target": "fr", "quality": "fast"}, "fast"),
+        ("/v1/translate", {"texts": [TEXT] * 3, "target": "fr"}, "best"),
+        ("/v1/translate", {"texts": [TEXT * 10] * 4, "target": "fr"}, "auto"),
+        ("/v1/translate", {"text": f"{TEXT} " * 40, "target": "fr", "stream": True}, "auto"),
+        ("/v1/translate", {"text": f"{TEXT} " * 40, "target": "fr", "quality": "best"}, "best"),
+        ("/v2/translate", {"text": [TEXT], "target_lang": "FR"}, "best"),
+        ("/v2/translate", {"text": [TEXT], "target_lang": "FR", "model_type": "latency_optimized"}, "fast"),
+    ],
+)
+def test_a_few_sentences_are_searched_best(path: str, body: dict[str, Any], quality: str) -> None:
+    heard = Heard(FakeRuntime(settings()))
+    _posted(heard, path, json=body)
+    assert {request.quality for request in heard.requests} == {quality}
+
+
 @pytest.mark.parametrize("way", [_by_json, _by_form, _by_job_body, _by_job_form])
 def test_a_stored_glossary_is_named_over_http(way: Any) -> None:
     heard = Heard(FakeRuntime(settings()))
@@ -253,6 +274,7 @@ CHOICES: list[tuple[str, Command, list[type], tuple[str, ...]]] = [
     ("format", summarize, [SummarizeBody, SummarizeForm], SUMMARY_FORMATS),
     ("on_unsupported", summarize, [SummarizeBody, SummarizeForm], get_args(OnUnsupported)),
     ("format", translate, [TranslateBody], TEXT_FORMATS),
+    ("quality", translate, [TranslateBody, TranslateForm], get_args(Quality)),
 ]
 
 

@@ -103,7 +103,9 @@ def test_a_document_s_sentences_have_their_flags_and_doubt(page: Page, tmp_path:
     expect(page.locator("#document .tally")).to_contain_text(
         "2 possible problems in 2 sentences: 1 × number, 1 × doubtful."
     )
-    expect(page.locator("#document mark.whole")).to_have_text("ALL [?] LEFT.")
+    expect(page.locator("#document .trust")).to_have_text("About 1 of 2 sentences are likely right.")
+    expect(page.locator("#document mark.whole")).to_have_text(["ALL ", " LEFT."])
+    expect(page.locator("#document mark.weak")).to_have_text("[?]")
     expect(page.locator("#document .segment > :first-child").last).to_have_text("All [?] left.")
     assert copied(page, "document") == "THEY SIGNED 14 [SIC] PAPERS. ALL [?] LEFT."
     page.reload()
@@ -146,13 +148,28 @@ def test_a_server_that_is_not_there_is_told_in_words(page: Page) -> None:
     done(page)
 
 
+def test_how_much_is_likely_right_comes_first_and_what_was_checked_is_named(page: Page) -> None:
+    go(page, "They signed 14 papers. All left.", make="translation")
+    trust, tally = page.locator("#translation .trust"), page.locator("#translation .tally")
+    expect(trust).to_have_text("About 2 of 2 sentences are likely right.")
+    expect(tally).to_contain_text(
+        "No wrong number, date or name found in 2 sentences; wording is not checked."
+    )
+    page.get_by_role("button", name="Edit").click()
+    go(page, "They [?] signed. All [?] left. Nobody spoke.", make="translation")
+    expect(trust).to_have_text("About 1 of 3 sentences are likely right: compare with the source.")
+    expect(trust).to_have_class("trust low")
+    assert trust.bounding_box()["y"] < tally.bounding_box()["y"]
+    expect(page.locator("#translation .fine")).not_to_contain_text("likely right")
+
+
 def test_marks_and_shades_tell_their_reason_and_are_counted(page: Page) -> None:
     go(page, "They signed 14 [sic] papers. All [?] left.", make="translation")
     expect(page.locator("#translation .tally")).to_contain_text(
         "2 possible problems in 2 sentences: 1 × number, 1 × doubtful."
     )
-    shade = page.locator("#translation mark.whole")
-    expect(shade).to_have_text("ALL [?] LEFT.")
+    shade = page.locator("#translation mark.whole").first
+    expect(page.locator("#translation mark")).to_have_text(["[SIC]", "ALL ", "[?]", " LEFT."])
     reason = page.locator("#reason")
     shade.hover()
     expect(reason).to_have_text("The model was unsure.")

@@ -2,17 +2,12 @@
 
 import sqlite3
 import time
-from collections.abc import Iterator
 from io import BytesIO
-from pathlib import Path
-from typing import Any
 
 import docx
 import pytest
-from flask.testing import FlaskClient
 from http_fakes import ERRORS, FakeRuntime, settings
 from job_client import ended, put, until, untimed
-from werkzeug.test import TestResponse
 
 from models.errors import ServerUnavailable
 from service.http.app import create_app
@@ -20,12 +15,12 @@ from service.jobs import JobService
 
 
 @pytest.fixture
-def runtime(tmp_path: Path) -> FakeRuntime:
+def runtime(tmp_path):
     return FakeRuntime(settings(data_dir=tmp_path / "data"))
 
 
 @pytest.fixture
-def jobs(runtime: FakeRuntime) -> Iterator[JobService]:
+def jobs(runtime):
     """Its runner is not started."""
     jobs = JobService(runtime)
     yield jobs
@@ -33,12 +28,12 @@ def jobs(runtime: FakeRuntime) -> Iterator[JobService]:
 
 
 @pytest.fixture
-def client(runtime: FakeRuntime, jobs: JobService) -> FlaskClient:
+def client(runtime, jobs):
     return create_app(runtime, jobs=jobs).test_client()
 
 
 @pytest.fixture(autouse=True)
-def small_limits(monkeypatch: pytest.MonkeyPatch) -> None:
+def small_limits(monkeypatch):
     monkeypatch.setattr("service.limits.MAX_JOB_CHARACTERS", 5000)
     monkeypatch.setattr("service.limits.MAX_JOB_TEXTS", 100)
 
@@ -56,7 +51,7 @@ def small_limits(monkeypatch: pytest.MonkeyPatch) -> None:
         ("translate", {"texts": ["a", "!wrong", "b"], "target": "fr", "glossary": {"a": "b"}}),
     ],
 )
-def test_the_result_is_the_direct_route_s(task: str, body: dict[str, Any], tmp_path: Path) -> None:
+def test_the_result_is_the_direct_route_s(task, body, tmp_path):
     runtime = FakeRuntime(settings(data_dir=tmp_path, max_texts=5))
     jobs = JobService(runtime)
     jobs.start()
@@ -70,7 +65,7 @@ def test_the_result_is_the_direct_route_s(task: str, body: dict[str, Any], tmp_p
     jobs.close()
 
 
-def test_a_job_tells_how_it_stands(client: FlaskClient, jobs: JobService) -> None:
+def test_a_job_tells_how_it_stands(client, jobs):
     response = client.post("/v1/jobs", json={"task": "translate", "texts": ["a", "", "c"], "target": "fr"})
     job = response.json
     assert response.headers["Location"] == f"/v1/jobs/{job['id']}"
@@ -83,7 +78,7 @@ def test_a_job_tells_how_it_stands(client: FlaskClient, jobs: JobService) -> Non
     assert job["created"] <= job["started"] <= job["finished"] < job["expires"]
 
 
-def test_all_texts_are_done_over_many_rounds_in_their_order(client: FlaskClient, jobs: JobService) -> None:
+def test_all_texts_are_done_over_many_rounds_in_their_order(client, jobs):
     jobs.start()
     texts = [f"text {i}" for i in range(100)]
     address = put(client, task="translate", texts=texts, target="fr")
@@ -93,9 +88,7 @@ def test_all_texts_are_done_over_many_rounds_in_their_order(client: FlaskClient,
 
 
 @pytest.mark.parametrize(("text", "status"), [("!wrong", 422), ("!engine", 500), ("!weights", 503)])
-def test_one_text_that_fails_fails_the_job(
-    client: FlaskClient, jobs: JobService, text: str, status: int
-) -> None:
+def test_one_text_that_fails_fails_the_job(client, jobs, text, status):
     jobs.start()
     address = put(client, task="summarize", text=text)
     job = ended(client, address)
@@ -105,22 +98,20 @@ def test_one_text_that_fails_fails_the_job(
     assert result.json == job["problem"]
 
 
-def test_a_bug_is_told_without_its_inside(client: FlaskClient, jobs: JobService) -> None:
+def test_a_bug_is_told_without_its_inside(client, jobs):
     jobs.start()
     address = put(client, task="summarize", text="!bug")
     assert ended(client, address)["problem"]["type"] == "/problems/unexpected-error"
     assert "secret" not in client.get(address).text
 
 
-def test_there_is_no_result_before_the_end(client: FlaskClient) -> None:
+def test_there_is_no_result_before_the_end(client):
     address = put(client, task="summarize", text="One.")
     result = client.get(f"{address}/result")
     assert (result.status_code, result.json["type"]) == (409, "/problems/job-not-done")
 
 
-def test_what_was_sent_is_forgotten_when_it_is_done(
-    client: FlaskClient, jobs: JobService, tmp_path: Path
-) -> None:
+def test_what_was_sent_is_forgotten_when_it_is_done(client, jobs, tmp_path):
     address = put(client, task="translate", text="a private matter", target="fr")
     with sqlite3.connect(tmp_path / "data" / "jobs.sqlite") as db:
         assert db.execute("SELECT content FROM item").fetchall() == [("a private matter",)]
@@ -134,11 +125,11 @@ def test_what_was_sent_is_forgotten_when_it_is_done(
 # ---------------------------------------------------------------------- documents
 
 
-def _send(client: FlaskClient, path: str, name: str, data: bytes, **fields: Any) -> TestResponse:
+def _send(client, path, name, data, **fields):
     return client.post(path, data={"file": (BytesIO(data), name), **fields})
 
 
-def test_a_document_comes_back_translated_in_its_own_format(client: FlaskClient, jobs: JobService) -> None:
+def test_a_document_comes_back_translated_in_its_own_format(client, jobs):
     jobs.start()
     document, sent = docx.Document(), BytesIO()
     document.add_paragraph("hello")
@@ -154,7 +145,7 @@ def test_a_document_comes_back_translated_in_its_own_format(client: FlaskClient,
     assert len(docx.Document(BytesIO(result.data)).paragraphs) == 1
 
 
-def test_any_name_of_a_document_fits_into_a_header(client: FlaskClient, jobs: JobService) -> None:
+def test_any_name_of_a_document_fits_into_a_header(client, jobs):
     jobs.start()
     fields = {"task": "translate", "target": "fr"}
     address = _send(client, "/v1/jobs", "中.txt", b"It rains.", **fields).headers["Location"]
@@ -163,7 +154,7 @@ def test_any_name_of_a_document_fits_into_a_header(client: FlaskClient, jobs: Jo
     assert named == "attachment; filename=document.fr.txt; filename*=UTF-8''%E4%B8%AD.fr.txt"
 
 
-def test_a_document_is_summarized(client: FlaskClient, jobs: JobService) -> None:
+def test_a_document_is_summarized(client, jobs):
     jobs.start()
     response = _send(client, "/v1/jobs", "a.txt", b"One. Two.", task="summarize", max_sentences="2")
     ended(client, response.headers["Location"])
@@ -184,7 +175,7 @@ def test_a_document_is_summarized(client: FlaskClient, jobs: JobService) -> None
         ("a.txt", {"task": "summarize", "lenght": "short"}, "lenght"),
     ],
 )
-def test_a_wrong_form_is_refused(client: FlaskClient, name: str, fields: dict[str, str], field: str) -> None:
+def test_a_wrong_form_is_refused(client, name, fields, field):
     response = _send(client, "/v1/jobs", name, b"One.", **fields)
     assert (response.status_code, response.json["field"]) == (422, field)
 
@@ -214,23 +205,19 @@ def test_a_wrong_form_is_refused(client: FlaskClient, name: str, fields: dict[st
         ({"task": "summarize", "text": "a", "callback": "https://example.com"}, 422, "callback"),
     ],
 )
-def test_a_wrong_body_is_refused_and_nothing_is_kept(
-    client: FlaskClient, body: Any, status: int, field: str
-) -> None:
+def test_a_wrong_body_is_refused_and_nothing_is_kept(client, body, status, field):
     response = client.post("/v1/jobs", json=body)
     assert (response.status_code, response.json["field"]) == (status, field)
     assert client.get("/v1/jobs").json == {"jobs": []}
 
 
-def test_more_is_taken_than_by_the_direct_route(client: FlaskClient) -> None:
+def test_more_is_taken_than_by_the_direct_route(client):
     assert client.post("/v1/summarize", json={"text": "a" * 5000}).status_code == 413
     put(client, task="summarize", text="a" * 5000)
     put(client, task="summarize", texts=["a"] * 100)
 
 
-def test_a_body_may_be_larger_than_the_direct_route_s(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_body_may_be_larger_than_the_direct_route_s(tmp_path, monkeypatch):
     monkeypatch.setattr("service.limits.MAX_JOB_CHARACTERS", 200_000)
     runtime = FakeRuntime(settings(data_dir=tmp_path))
     client = create_app(runtime).test_client()
@@ -239,7 +226,7 @@ def test_a_body_may_be_larger_than_the_direct_route_s(
     put(client, task="summarize", text=text)
 
 
-def test_a_full_queue_refuses(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_full_queue_refuses(tmp_path, monkeypatch):
     monkeypatch.setattr("service.store.jobs.MAX_QUEUED_JOBS", 1)
     client = create_app(FakeRuntime(settings(data_dir=tmp_path))).test_client()
     address = put(client, task="summarize", text="One.")
@@ -249,7 +236,7 @@ def test_a_full_queue_refuses(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -
     put(client, task="summarize", text="Two.")
 
 
-def test_a_store_that_cannot_be_written_is_told(tmp_path: Path) -> None:
+def test_a_store_that_cannot_be_written_is_told(tmp_path):
     (tmp_path / "data").write_text("a file where the folder should be")
     client = create_app(FakeRuntime(settings(data_dir=tmp_path / "data"))).test_client()
     response = client.post("/v1/jobs", json={"task": "summarize", "text": "One."})
@@ -257,7 +244,7 @@ def test_a_store_that_cannot_be_written_is_told(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("path", ["/v1/jobs/nothing", "/v1/jobs/nothing/result"])
-def test_an_unknown_job_is_a_problem(client: FlaskClient, path: str) -> None:
+def test_an_unknown_job_is_a_problem(client, path):
     assert client.get(path).json["type"] == "/problems/unknown-job"
     assert client.delete("/v1/jobs/nothing").status_code == 404
 
@@ -265,10 +252,10 @@ def test_an_unknown_job_is_a_problem(client: FlaskClient, path: str) -> None:
 # ---------------------------------------------------------------------- lists and owners
 
 
-def test_jobs_are_listed_page_by_page_the_newest_first(client: FlaskClient) -> None:
+def test_jobs_are_listed_page_by_page_the_newest_first(client):
     addresses = [put(client, task="summarize", text=str(i)) for i in range(5)]
     ids = [address.rpartition("/")[2] for address in reversed(addresses)]
-    seen: list[str] = []
+    seen = []
     query = "limit=2"
     for _ in range(3):
         page = client.get(f"/v1/jobs?{query}").json
@@ -280,7 +267,7 @@ def test_jobs_are_listed_page_by_page_the_newest_first(client: FlaskClient) -> N
         assert client.get(f"/v1/jobs?{wrong}").status_code == 422
 
 
-def test_jobs_are_their_owner_s_alone(runtime: FakeRuntime, jobs: JobService) -> None:
+def test_jobs_are_their_owner_s_alone(runtime, jobs):
     client = create_app(runtime, jobs=jobs).test_client()
     ann, bob = ({"X-API-Key": runtime.keys.create(name)[1]} for name in ("ann", "bob"))
     body = {"task": "summarize", "text": "One."}
@@ -297,9 +284,7 @@ def test_jobs_are_their_owner_s_alone(runtime: FakeRuntime, jobs: JobService) ->
 # ---------------------------------------------------------------------- cancelling, forgetting
 
 
-def test_a_running_job_is_cancelled_within_a_step(
-    client: FlaskClient, jobs: JobService, runtime: FakeRuntime
-) -> None:
+def test_a_running_job_is_cancelled_within_a_step(client, jobs, runtime):
     jobs.start()
     address = put(client, task="summarize", texts=["One.", "!never"])
     until(lambda: runtime.tasks.engine.futures)
@@ -312,9 +297,7 @@ def test_a_running_job_is_cancelled_within_a_step(
     assert client.get(address).json["status"] == "cancelled"
 
 
-def test_a_queued_job_is_cancelled_and_never_done(
-    client: FlaskClient, jobs: JobService, runtime: FakeRuntime
-) -> None:
+def test_a_queued_job_is_cancelled_and_never_done(client, jobs, runtime):
     address = put(client, task="summarize", text="!wait")
     client.delete(address)
     jobs.start()
@@ -323,7 +306,7 @@ def test_a_queued_job_is_cancelled_and_never_done(
     assert not runtime.tasks.waiting.is_set()
 
 
-def test_an_ended_job_is_forgotten(client: FlaskClient, jobs: JobService) -> None:
+def test_an_ended_job_is_forgotten(client, jobs):
     jobs.start()
     address = put(client, task="summarize", text="One.")
     ended(client, address)
@@ -332,7 +315,7 @@ def test_an_ended_job_is_forgotten(client: FlaskClient, jobs: JobService) -> Non
     assert client.delete(address).status_code == 404
 
 
-def test_old_jobs_are_forgotten_and_others_are_not(tmp_path: Path) -> None:
+def test_old_jobs_are_forgotten_and_others_are_not(tmp_path):
     runtime = FakeRuntime(settings(data_dir=tmp_path, job_retention_s=0.01))
     first = JobService(runtime)
     client = create_app(runtime, jobs=first).test_client()
@@ -352,9 +335,7 @@ def test_old_jobs_are_forgotten_and_others_are_not(tmp_path: Path) -> None:
 # ---------------------------------------------------------------------- stopping and going on
 
 
-def test_a_stopped_runner_leaves_its_job_to_the_next(
-    client: FlaskClient, jobs: JobService, runtime: FakeRuntime
-) -> None:
+def test_a_stopped_runner_leaves_its_job_to_the_next(client, jobs, runtime):
     jobs.start()
     address = put(client, task="summarize", text="!never")
     until(lambda: runtime.tasks.engine.futures)
@@ -366,9 +347,7 @@ def test_a_stopped_runner_leaves_its_job_to_the_next(
     again.close()
 
 
-def test_of_two_services_with_one_folder_one_works(
-    client: FlaskClient, jobs: JobService, runtime: FakeRuntime
-) -> None:
+def test_of_two_services_with_one_folder_one_works(client, jobs, runtime):
     jobs.start()
     ended(client, put(client, task="summarize", text="One."))
     other = JobService(runtime)
@@ -383,7 +362,7 @@ def test_of_two_services_with_one_folder_one_works(
     other.close()
 
 
-def test_work_waits_for_the_models(client: FlaskClient, jobs: JobService) -> None:
+def test_work_waits_for_the_models(client, jobs):
     loaded = False
     jobs.start(lambda: loaded)
     address = put(client, task="summarize", text="One.")
@@ -393,7 +372,7 @@ def test_work_waits_for_the_models(client: FlaskClient, jobs: JobService) -> Non
     assert ended(client, address)["status"] == "done"
 
 
-def test_what_the_service_died_of_three_times_is_given_up(client: FlaskClient, jobs: JobService) -> None:
+def test_what_the_service_died_of_three_times_is_given_up(client, jobs):
     address = put(client, task="summarize", text="One.")
     for _ in range(3):
         assert jobs.store.claim() is not None
@@ -404,9 +383,7 @@ def test_what_the_service_died_of_three_times_is_given_up(client: FlaskClient, j
     assert "3 times" in job["problem"]["detail"]
 
 
-def test_a_job_outlives_its_engine_and_is_given_up_if_the_engine_dies_of_it(
-    client: FlaskClient, jobs: JobService, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_job_outlives_its_engine_and_is_given_up_if_the_engine_dies_of_it(client, jobs, monkeypatch):
     once = ERRORS["!gone"]
     monkeypatch.setitem(ERRORS, "!once", lambda: [once(), ERRORS.pop("!once")][0])
     outlived = put(client, task="summarize", text="!once")
@@ -418,12 +395,10 @@ def test_a_job_outlives_its_engine_and_is_given_up_if_the_engine_dies_of_it(
     assert "3 times" in job["problem"]["detail"]
 
 
-def test_a_job_waits_for_a_model_server_as_long_as_it_is_away(
-    client: FlaskClient, jobs: JobService, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_job_waits_for_a_model_server_as_long_as_it_is_away(client, jobs, monkeypatch):
     away = [ServerUnavailable("m: its server cannot be reached", retry_after_s=0.01) for _ in range(6)]
 
-    def next_one() -> Exception:
+    def next_one():
         if len(away) == 1:
             del ERRORS["!away"]
         return away.pop()
@@ -434,9 +409,7 @@ def test_a_job_waits_for_a_model_server_as_long_as_it_is_away(
     assert ended(client, address)["status"] == "done" and not away
 
 
-def test_a_glossary_that_is_gone_fails_the_job(
-    client: FlaskClient, jobs: JobService, runtime: FakeRuntime
-) -> None:
+def test_a_glossary_that_is_gone_fails_the_job(client, jobs, runtime):
     from service.store.glossaries import Dictionary
 
     made = runtime.glossaries.create("sea", [Dictionary("en", "fr", {"ferry": "bac"})])

@@ -1,20 +1,15 @@
 """What there is of a job's result before it is done, and when it never will be: nothing is lost."""
 
-from collections.abc import Iterator
 from io import BytesIO
-from pathlib import Path
-from typing import Any
 
 import pytest
 from fake_pool import cipher
-from flask.testing import FlaskClient
 from http_fakes import settings
 from job_client import ended, put, until
 from ticket_runtime import SENTENCES, TEXT, TicketRuntime
 
 from models.driver import Driver
-from models.steps import Event
-from models.translate.translator import SegmentReady, TranslationRequest
+from models.translate.translator import TranslationRequest
 from service import long_texts
 from service.http.app import create_app
 from service.job_schemas import PartialAnswer
@@ -22,12 +17,12 @@ from service.jobs import JobService
 
 
 @pytest.fixture
-def runtime(tmp_path: Path) -> TicketRuntime:
+def runtime(tmp_path):
     return TicketRuntime(settings(data_dir=tmp_path / "data"))
 
 
 @pytest.fixture
-def client(runtime: TicketRuntime) -> Iterator[FlaskClient]:
+def client(runtime):
     jobs = JobService(runtime)
     jobs.start()
     yield create_app(runtime, jobs=jobs).test_client()
@@ -35,27 +30,24 @@ def client(runtime: TicketRuntime) -> Iterator[FlaskClient]:
     jobs.close()
 
 
-def so_far(client: FlaskClient, address: str, after: int = 0) -> dict[str, Any]:
+def so_far(client, address, after=0):
     answer = client.get(f"{address}/result?partial=true&after={after}")
     assert (answer.status_code, answer.mimetype) == (200, "application/json"), answer.text
     if "partial" in answer.json:
         PartialAnswer.model_validate_json(answer.data)
-    told: dict[str, Any] = answer.json
-    return told
+    return answer.json
 
 
-def translate(client: FlaskClient, text: str) -> str:
+def translate(client, text):
     return put(client, task="translate", text=text, source="en", target="fr")
 
 
-def until_told(client: FlaskClient, address: str, number: int) -> dict[str, Any]:
+def until_told(client, address, number):
     until(lambda: len(so_far(client, address)["segments"]) >= number)
     return so_far(client, address)
 
 
-def test_sentences_are_shown_in_reading_order_while_it_runs(
-    client: FlaskClient, runtime: TicketRuntime
-) -> None:
+def test_sentences_are_shown_in_reading_order_while_it_runs(client, runtime):
     address = translate(client, TEXT)
     runtime.engine.tickets.release(3)
     told = until_told(client, address, 24)
@@ -79,9 +71,7 @@ def test_sentences_are_shown_in_reading_order_while_it_runs(
     assert whole == client.get(f"{address}/result").json
 
 
-def test_a_cancelled_job_keeps_what_was_done_until_it_is_forgotten(
-    client: FlaskClient, runtime: TicketRuntime
-) -> None:
+def test_a_cancelled_job_keeps_what_was_done_until_it_is_forgotten(client, runtime):
     address = translate(client, TEXT)
     runtime.engine.tickets.release(2)
     until_told(client, address, 16)
@@ -95,7 +85,7 @@ def test_a_cancelled_job_keeps_what_was_done_until_it_is_forgotten(
     assert client.get(f"{address}/result?partial=true").status_code == 404
 
 
-def test_a_failed_job_keeps_what_was_done(client: FlaskClient, runtime: TicketRuntime) -> None:
+def test_a_failed_job_keeps_what_was_done(client, runtime):
     runtime.engine.tickets.release(1000)
     address = translate(client, TEXT + " And ✗ then.")
     assert ended(client, address)["status"] == "failed"
@@ -105,7 +95,7 @@ def test_a_failed_job_keeps_what_was_done(client: FlaskClient, runtime: TicketRu
     assert client.get(f"{address}/result").json == told["problem"]
 
 
-def test_many_texts_that_are_done_are_shown_and_others_are_null(client: FlaskClient) -> None:
+def test_many_texts_that_are_done_are_shown_and_others_are_null(client):
     workers_are_busy = [translate(client, TEXT), translate(client, TEXT)]
     address = put(client, task="translate", texts=["It rains.", ""], source="en", target="fr")
     told = so_far(client, address)
@@ -116,7 +106,7 @@ def test_many_texts_that_are_done_are_shown_and_others_are_null(client: FlaskCli
     assert client.get(f"{summary}/result?partial=perhaps").json["field"] == "partial"
 
 
-def test_a_document_s_sentences_come_with_their_source(client: FlaskClient, runtime: TicketRuntime) -> None:
+def test_a_document_s_sentences_come_with_their_source(client, runtime):
     form = {"file": (BytesIO(TEXT.encode()), "a.txt"), "task": "translate", "source": "en", "target": "fr"}
     address = client.post("/v1/jobs", data=form).headers["Location"]
     runtime.engine.tickets.release(1)
@@ -129,32 +119,27 @@ def test_a_document_s_sentences_come_with_their_source(client: FlaskClient, runt
     assert client.get(f"{address}/result").text == cipher(TEXT)
 
 
-def test_parts_of_a_very_long_text_tell_their_sentences_as_the_whole_s(
-    runtime: TicketRuntime, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_parts_of_a_very_long_text_tell_their_sentences_as_the_whole_s(runtime, monkeypatch):
     monkeypatch.setattr(long_texts, "PART_CHARACTERS", 900)
     runtime.engine.tickets.release(1000)
     request = TranslationRequest(text=TEXT, source="en", target="fr")
-    told: dict[int, SegmentReady] = {}
+    told = {}
 
-    def tell(event: Event) -> None:
-        assert isinstance(event, SegmentReady)
+    def tell(event):
         told[event.index] = event
 
-    result = Driver([long_texts.in_parts(runtime, request)]).run(tell)[0].unwrap()  # type: ignore[arg-type]
+    result = Driver([long_texts.in_parts(runtime, request)]).run(tell)[0].unwrap()
     assert [told[i].segment for i in range(80)] == list(result.segments)
     assert [TEXT[each.source.start : each.source.end] for each in result.segments] == SENTENCES
 
 
 @pytest.mark.parametrize("source", ["en", "auto"])
-def test_a_first_part_without_words_tells_nothing_of_the_others(
-    runtime: TicketRuntime, monkeypatch: pytest.MonkeyPatch, source: str
-) -> None:
+def test_a_first_part_without_words_tells_nothing_of_the_others(runtime, monkeypatch, source):
     monkeypatch.setattr(long_texts, "PART_CHARACTERS", 900)
     runtime.engine.tickets.release(1000)
     rules = "* * *\n\n" * 200
     request = TranslationRequest(text=rules + TEXT, source=source, target="fr")
-    result = Driver([long_texts.in_parts(runtime, request)]).run()[0].unwrap()  # type: ignore[arg-type]
+    result = Driver([long_texts.in_parts(runtime, request)]).run()[0].unwrap()
     assert (result.translation, result.source) == (rules + cipher(TEXT), "en")
     assert len(result.segments) == len(SENTENCES)
     assert not any("nothing to translate" in note for note in result.notes)

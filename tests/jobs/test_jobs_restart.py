@@ -7,8 +7,6 @@ import sqlite3
 import time
 from collections import Counter
 from contextlib import closing
-from pathlib import Path
-from typing import Any
 
 from server_process import ServerProcess
 
@@ -21,38 +19,37 @@ IN_FLIGHT = 8
 class JobServer(ServerProcess):
     program = "jobs_runtime.py"
 
-    def __init__(self, folder: Path, **given: Any):
+    def __init__(self, folder, **given):
         self.journal, self.database = folder / "journal.txt", folder / "data" / "jobs.sqlite"
         super().__init__(folder, journal=str(self.journal), **given)
 
-    def put(self, **body: Any) -> str:
+    def put(self, **body):
         response, answer = self.request("POST", "/v1/jobs", json.dumps(body))
         assert response.status == 202, answer
         return str(response.headers["Location"])
 
-    def job(self, address: str) -> dict[str, Any]:
-        job: dict[str, Any] = json.loads(self.request("GET", address)[1])
-        return job
+    def job(self, address):
+        return json.loads(self.request("GET", address)[1])
 
-    def wait_for_progress(self, address: str, done: int) -> None:
+    def wait_for_progress(self, address, done):
         end = time.monotonic() + 20
         while self.job(address)["progress"]["done"] < done:
             assert time.monotonic() < end, self.log
             time.sleep(0.02)
 
-    def end_of(self, address: str) -> dict[str, Any]:
+    def end_of(self, address):
         end = time.monotonic() + 20
         while (job := self.job(address))["status"] not in ("done", "failed"):
             assert time.monotonic() < end, self.log
             time.sleep(0.05)
         return job
 
-    def asked(self) -> Counter[tuple[str, str]]:
+    def asked(self):
         """How often its engine, and those before it, were asked for each text, in each way."""
         return Counter((text, how) for text, how in map(json.loads, self.journal.read_text().splitlines()))
 
 
-def test_killed_jobs_go_on_and_do_nothing_twice(tmp_path: Path) -> None:
+def test_killed_jobs_go_on_and_do_nothing_twice(tmp_path):
     first = JobServer(tmp_path)
     many = first.put(task="translate", texts=TEXTS, source="en", target="fr")
     long = first.put(task="translate", text=LONG, source="en", target="fr")
@@ -84,7 +81,7 @@ def test_killed_jobs_go_on_and_do_nothing_twice(tmp_path: Path) -> None:
         second.kill()
 
 
-def test_a_stop_leaves_what_is_not_done_waiting(tmp_path: Path) -> None:
+def test_a_stop_leaves_what_is_not_done_waiting(tmp_path):
     server = JobServer(tmp_path)
     address = server.put(task="translate", texts=TEXTS, source="en", target="fr")
     server.wait_for_progress(address, IN_FLIGHT)
@@ -95,6 +92,6 @@ def test_a_stop_leaves_what_is_not_done_waiting(tmp_path: Path) -> None:
     assert IN_FLIGHT <= done < len(TEXTS)
 
 
-def _rows(server: JobServer, query: str) -> list[Any]:
+def _rows(server, query):
     with closing(sqlite3.connect(server.database)) as db:
         return db.execute(query).fetchall()

@@ -2,13 +2,9 @@
 
 import sqlite3
 from collections import Counter
-from collections.abc import Iterator
 from contextlib import closing
-from pathlib import Path
-from typing import Any
 
 import pytest
-from flask.testing import FlaskClient
 from http_fakes import FakeRuntime, settings
 from job_client import ended, put, until, untimed
 from jobs_runtime import JournalRuntime
@@ -18,13 +14,12 @@ from service.errors import UnknownJob
 from service.http.app import create_app
 from service.jobs import JobService
 from service.store import jobs as store
-
-Slow = tuple[FlaskClient, JobService, JournalRuntime]
+from service.store.results import StoredResult
 
 ONE = {"task": "summarize", "text": "One."}
 
 
-def _open(folder: Path, **given: Any) -> tuple[FlaskClient, JobService, dict[str, dict[str, str]]]:
+def _open(folder, **given):
     """A client, its service, and the headers of two keys."""
     runtime = FakeRuntime(settings(data_dir=folder, **given))
     service = JobService(runtime)
@@ -32,7 +27,7 @@ def _open(folder: Path, **given: Any) -> tuple[FlaskClient, JobService, dict[str
     return create_app(runtime, jobs=service).test_client(), service, keys
 
 
-def _send(client: FlaskClient, headers: dict[str, str], body: Any = ONE, address: str = "192.0.2.1") -> int:
+def _send(client, headers, body=ONE, address="192.0.2.1"):
     sent = client.post("/v1/jobs", json=body, headers=headers, environ_base={"REMOTE_ADDR": address})
     return int(sent.status_code)
 
@@ -40,7 +35,7 @@ def _send(client: FlaskClient, headers: dict[str, str], body: Any = ONE, address
 # ---------------------------------------------------------------------- the queue
 
 
-def test_one_caller_does_not_fill_the_queue(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_one_caller_does_not_fill_the_queue(tmp_path, monkeypatch):
     monkeypatch.setattr("service.store.jobs.MAX_QUEUED_JOBS_PER_CALLER", 2)
     client, _, keys = _open(tmp_path)
     assert [_send(client, keys["ann"]) for _ in range(3)] == [202, 202, 429]
@@ -51,7 +46,7 @@ def test_one_caller_does_not_fill_the_queue(tmp_path: Path, monkeypatch: pytest.
     assert "this caller already has 2 jobs waiting, of at most 2" in refused.json["detail"]
 
 
-def test_a_full_queue_takes_a_key_s_first_job(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_full_queue_takes_a_key_s_first_job(tmp_path, monkeypatch):
     monkeypatch.setattr("service.store.jobs.MAX_QUEUED_JOBS", 2)
     client, _, keys = _open(tmp_path)
     assert [_send(client, {}, address=f"192.0.2.{i}") for i in range(3)] == [202, 202, 429]
@@ -59,7 +54,7 @@ def test_a_full_queue_takes_a_key_s_first_job(tmp_path: Path, monkeypatch: pytes
     assert [_send(client, keys["bob"]) for _ in range(2)] == [202, 429]
 
 
-def test_each_caller_has_a_share_of_the_disk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_each_caller_has_a_share_of_the_disk(tmp_path, monkeypatch):
     monkeypatch.setattr("service.store.jobs.MAX_JOB_BYTES", 1500)
     client, service, keys = _open(tmp_path)
     large = {"task": "summarize", "text": "é" * 500}
@@ -84,10 +79,45 @@ def test_each_caller_has_a_share_of_the_disk(tmp_path: Path, monkeypatch: pytest
     service.close()
 
 
+@pytest.mark.parametrize("piece_bytes", [1, 7, 50])
+def test_a_result_is_read_in_pieces(tmp_path, monkeypatch, piece_bytes):
+    monkeypatch.setattr("service.store.jobs.PIECE_BYTES", piece_bytes)
+    kept = store.JobStore(settings(data_dir=tmp_path))
+
+    def done(form: store.Form, *results: bytes) -> store.Job:
+        new = {"task": "summarize", "options": {}, "request_id": "", "form": form}
+        kept.create(store.NewJob(contents=["a"] * len(results), **new))  # type: ignore[arg-type]
+        job = kept.claim()
+        assert job is not None
+        kept.record(job, {i: StoredResult(data, filename="a") for i, data in enumerate(results)})
+        kept.end(job)
+        return job
+
+    texts, one = [b'{"a":%d}' % 10**i for i in range(9)], bytes(range(200))
+    many, document = kept.open(done("texts", *texts)), kept.open(job := done("document", one))
+    heard: list[str] = []
+    for file, whole in ((many, b'{"results":[' + b",".join(texts) + b"]}"), (document, one)):
+        assert file.size == len(whole)
+        assert b"".join(iter(lambda: file.read(3), b"")) == whole  # noqa: B023
+        for start in (0, 13, 40, len(whole)):
+            file.seek(start)
+            assert whole[start:].startswith(file.read(5))
+    assert (document.filename, many.filename) == ("a", None)
+    cut = kept.open(job, lambda: heard.append("read"))
+    cut.read(10)
+    cut.close()
+    assert heard == []
+    kept.forget(job.number)
+    done("document", one[::-1])  # which has the same place in the file
+    with pytest.raises(OSError, match="deleted"):
+        while cut.read(10):
+            pass
+
+
 # ---------------------------------------------------------------------- turns
 
 
-def test_claims_go_round_the_callers(tmp_path: Path) -> None:
+def test_claims_go_round_the_callers(tmp_path):
     client, service, keys = _open(tmp_path)
     for name in ("ann", "ann", "ann", "bob", "bob"):
         _send(client, keys[name])
@@ -104,7 +134,7 @@ def test_claims_go_round_the_callers(tmp_path: Path) -> None:
     assert [job.number for job in claimed if names[job.caller] == 0] == [1, 2, 3], "each caller's in order"
 
 
-def test_new_callers_do_not_starve_one_who_waits(tmp_path: Path) -> None:
+def test_new_callers_do_not_starve_one_who_waits(tmp_path):
     client, service, keys = _open(tmp_path)
     for _ in range(3):
         _send(client, keys["ann"])
@@ -112,29 +142,26 @@ def test_new_callers_do_not_starve_one_who_waits(tmp_path: Path) -> None:
     for i in range(20):  # an address that was never seen for each that is done
         _send(client, {}, address=f"192.0.2.{i}")
         job = service.store.claim()
-        assert job is not None
         done.append(job.owner is not None)
         service.store.end(job)
     assert done.count(True) == 3
 
 
 @pytest.fixture
-def slow(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> Iterator[tuple[FlaskClient, JobService, JournalRuntime]]:
+def slow(tmp_path, monkeypatch):
     """One worker, not started, over an engine that takes its time; a turn is over as soon as it got on."""
     monkeypatch.setattr(jobs, "TURN_S", 0.0)
     monkeypatch.setattr(jobs, "TURN_TO_BEGINNING", 0.0)
     monkeypatch.setattr(jobs, "LOOK_FOR_TURNS_S", 0.05)
     monkeypatch.setattr(jobs, "JOB_WORKERS", 1)
-    runtime = JournalRuntime(settings(data_dir=tmp_path), tmp_path / "journal", pause_s=0.1)
+    runtime = JournalRuntime(settings(data_dir=tmp_path), tmp_path / "journal", pause_s=0.03)
     service = JobService(runtime)
     yield create_app(runtime, jobs=service).test_client(), service, runtime
     service.close()
 
 
 @pytest.mark.parametrize("form", ["texts", "text"])
-def test_a_long_job_makes_room_for_another_caller(slow: Slow, form: str) -> None:
+def test_a_long_job_makes_room_for_another_caller(slow, form):
     client, service, runtime = slow
     sentences = [f"The ferry of day {i} stayed in." for i in range(90)]
     long = put(
@@ -162,7 +189,7 @@ def test_a_long_job_makes_room_for_another_caller(slow: Slow, form: str) -> None
     assert sum(asked.values()) - len(asked) <= 2 * 8, "what was done is not done again"
 
 
-def test_nobody_s_turn_ends_where_nobody_waits(slow: Slow) -> None:
+def test_nobody_s_turn_ends_where_nobody_waits(slow):
     client, service, _ = slow
     service.start()
     texts = [f"The ferry of day {i} stayed in." for i in range(40)]
@@ -176,13 +203,13 @@ def test_nobody_s_turn_ends_where_nobody_waits(slow: Slow) -> None:
 # ---------------------------------------------------------------------- in pieces
 
 
-def test_a_long_text_is_translated_part_by_part(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_long_text_is_translated_part_by_part(tmp_path, monkeypatch):
     """What reads a text whole holds up everybody, for a second in every 5,000,000 characters or so."""
     runtime = JournalRuntime(settings(data_dir=tmp_path, max_request_characters=5000), tmp_path / "journal")
-    planned: list[int] = []
+    planned = []
     steps = runtime.translator.steps
 
-    def noted(request: Any, recall: Any) -> Any:
+    def noted(request, recall):
         planned.append(len(request.text))
         return steps(request, recall)
 
@@ -199,17 +226,14 @@ def test_a_long_text_is_translated_part_by_part(tmp_path: Path, monkeypatch: pyt
     address = put(client, task="translate", **body)
     ended(client, address)
     result = client.get(f"{address}/result").json
-    for own in (
-        "usage",
-        "source",
-    ):  # each part is asked for by itself
+    for own in ("usage", "source"):  # each part is asked for by itself
         result.pop(own), whole.pop(own)
     assert untimed(result) == untimed(whole)
     assert len(planned) > 10 and max(planned) <= 250
     service.close()
 
 
-def test_results_are_read_and_forgotten_in_pieces(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_results_are_read_and_forgotten_in_pieces(tmp_path, monkeypatch):
     monkeypatch.setattr(store, "ITEMS_AT_ONCE", 3)
     client, service, _ = _open(tmp_path)
     service.start()

@@ -1,12 +1,7 @@
 """Which models requests may name: a caller must not make the service fetch and load what nobody chose."""
 
-from collections.abc import Sequence
-from pathlib import Path
-from typing import Any
-
 import pytest
 from click.testing import CliRunner
-from conftest import TinyHub
 
 from models.errors import ModelUnavailable, UnknownModel
 from models.hub import HubCache, RepositoryNotFound
@@ -21,11 +16,11 @@ PATTERN = "Helsinki-NLP/opus-mt-*"
 
 
 @pytest.fixture
-def fetched(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+def fetched(monkeypatch):
     """What the hub was asked for; its cache is empty but for folders that tests make."""
-    asked: list[str] = []
+    asked = []
 
-    def fetch(_: HubCache, repository: str, *__: Any) -> Path:
+    def fetch(_, repository, *__):
         asked.append(repository)
         raise ModelUnavailable("the hub cannot be reached")
 
@@ -34,8 +29,8 @@ def fetched(monkeypatch: pytest.MonkeyPatch) -> list[str]:
 
 
 @pytest.fixture
-def open_runtime(tiny_hub: TinyHub, tmp_path: Path, fetched: list[str]) -> Any:
-    def open_it(**given: Any) -> Runtime:
+def open_runtime(tiny_hub, tmp_path, fetched):
+    def open_it(**given):
         catalog = tiny_hub.catalog_file("marian")
         return Runtime(
             Settings(catalog=catalog, cache_dir=tmp_path / "cache", data_dir=tmp_path / "data", **given)
@@ -44,12 +39,12 @@ def open_runtime(tiny_hub: TinyHub, tmp_path: Path, fetched: list[str]) -> Any:
     return open_it
 
 
-def _names(runtime: Runtime) -> list[str]:
+def _names(runtime):
     client = create_app(runtime).test_client()
     return [model["name"] for model in client.get("/v1/models").json["models"]]
 
 
-def _pull(folder: Path, name: str) -> None:
+def _pull(folder, name):
     home = folder / "cache" / "hub" / f"models--{name.replace('/', '--')}"
     for each in ("refs/main", "snapshots/c0ffee/.dragoman-fetched"):
         (home / each).parent.mkdir(parents=True)
@@ -57,7 +52,7 @@ def _pull(folder: Path, name: str) -> None:
 
 
 @pytest.mark.parametrize("path", ["/v1/translate", "/v1/jobs"])
-def test_a_model_that_nobody_chose_is_not_fetched(open_runtime: Any, fetched: list[str], path: str) -> None:
+def test_a_model_that_nobody_chose_is_not_fetched(open_runtime, fetched, path):
     runtime = open_runtime()
     client = create_app(runtime).test_client()
     for name in (BIG, PATTERN, PATTERN.replace("*", "en-de")):
@@ -72,7 +67,7 @@ def test_a_model_that_nobody_chose_is_not_fetched(open_runtime: Any, fetched: li
     runtime.close()
 
 
-def test_what_is_in_the_cache_may_be_used(open_runtime: Any, tmp_path: Path, fetched: list[str]) -> None:
+def test_what_is_in_the_cache_may_be_used(open_runtime, tmp_path, fetched):
     runtime = open_runtime()
     for name in (BIG, PATTERN.replace("*", "en-de")):
         _pull(tmp_path, name)
@@ -89,9 +84,7 @@ def test_what_is_in_the_cache_may_be_used(open_runtime: Any, tmp_path: Path, fet
     ("allow", "others"),
     [(BIG, [BIG]), (f"{BIG}, {PATTERN},", [PATTERN, BIG]), ("", []), ("dragoman/extractive", [])],
 )
-def test_what_is_named_may_be_used_and_nothing_else(
-    open_runtime: Any, allow: str, others: Sequence[str], tmp_path: Path
-) -> None:
+def test_what_is_named_may_be_used_and_nothing_else(open_runtime, allow, others, tmp_path):
     _pull(tmp_path, "facebook/bart-large-cnn")
     runtime = open_runtime(allow_models=allow)
     assert _names(runtime) == [*DEFAULTS, *others]
@@ -100,24 +93,24 @@ def test_what_is_named_may_be_used_and_nothing_else(
     runtime.close()
 
 
-def test_the_models_of_the_settings_may_always_be_used(open_runtime: Any) -> None:
+def test_the_models_of_the_settings_may_always_be_used(open_runtime):
     runtime = open_runtime(allow_models="", summarize_model="google/flan-t5-base")
     assert _names(runtime) == [DEFAULTS[1], "google/flan-t5-base"]
     runtime.close()
 
 
-def test_a_star_allows_all(open_runtime: Any) -> None:
+def test_a_star_allows_all(open_runtime):
     runtime = open_runtime(allow_models="*")
     assert {BIG, PATTERN, "tiny/marian"} < set(_names(runtime))
     runtime.close()
 
 
-def test_a_wrong_name_ends_the_start(open_runtime: Any) -> None:
+def test_a_wrong_name_ends_the_start(open_runtime):
     with pytest.raises(UnknownModel, match="did you mean facebook/bart-large-cnn"):
         open_runtime(allow_models="facebook/bart-large-cn")
 
 
-def test_the_command_line_may_use_all(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def test_the_command_line_may_use_all(monkeypatch, tmp_path):
     monkeypatch.setenv("DRAGOMAN_CACHE_DIR", str(tmp_path))
     monkeypatch.setenv("DRAGOMAN_ALLOW_MODELS", "dragoman/extractive")
     done = CliRunner().invoke(cli, ["models", "list"])

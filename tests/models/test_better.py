@@ -3,23 +3,19 @@
 import json
 import socket
 import threading
-from collections.abc import Callable, Iterator
 from functools import partial
 from pathlib import Path
-from typing import Any
 
 import huggingface_hub
 import pytest
-from click.testing import CliRunner, Result
-from conftest import TinyHub
-from hub import BLOCK, Hub
+from click.testing import CliRunner
+from hub import BLOCK
 from tiny_models import catalog_toml
 from worker_servers import TinyWorkers, until
 
 from models import better
 from models.better import BetterModels, Choice
 from models.catalog import Catalog, load_sets
-from models.languages import Languages
 from models.store import Store
 from models.translate.translator import TranslationRequest
 from service import long_texts
@@ -35,24 +31,22 @@ PAIR = PATTERN.replace("*", "en-fr")
 BUNDLED = "dragoman/gemma3-270m-translate"
 ARTICLE = "A joint statement was made on Sunday. They met in Vienna again. " * 20
 
-OpenRuntime = Callable[..., Runtime]
-
 
 class Failed:
     """A pause that counts how often something failed."""
 
-    def __init__(self, pause_s: float, monkeypatch: pytest.MonkeyPatch):
+    def __init__(self, pause_s, monkeypatch):
         self.times = threading.Semaphore(0)
         self._pause_s = pause_s
         monkeypatch.setattr(better, "pause_s", self)
 
-    def __call__(self, tries: int) -> float:
+    def __call__(self, tries):
         self.times.release()
         return self._pause_s
 
 
 @pytest.fixture
-def catalog(hub: Hub, tiny_hub: TinyHub, tmp_path: Path) -> Path:
+def catalog(hub, tiny_hub, tmp_path):
     """Tiny models stand for the bundled ones, and the hub has the better ones."""
     entries = {
         BUNDLED: tiny_hub.raw("marian", languages=["en", "fr", "de"]),
@@ -72,11 +66,11 @@ def catalog(hub: Hub, tiny_hub: TinyHub, tmp_path: Path) -> Path:
 
 
 @pytest.fixture
-def open_runtime(hub: Hub, catalog: Path, tmp_path: Path) -> Iterator[OpenRuntime]:
+def open_runtime(hub, catalog, tmp_path):
     """Opens a server's parts."""
-    opened: list[Runtime] = []
+    opened = []
 
-    def open_it(*, is_server: bool = True, **given: Any) -> Runtime:
+    def open_it(*, is_server=True, **given):
         folders = {"cache_dir": tmp_path / "cache", "data_dir": tmp_path / "data"}
         own = {"models": "auto", "catalog": catalog, "device": "cpu", "threads": 1, **folders, **given}
         opened.append(Runtime(Settings(**own), make_better=partial(BetterModels, in_background=is_server)))
@@ -88,28 +82,28 @@ def open_runtime(hub: Hub, catalog: Path, tmp_path: Path) -> Iterator[OpenRuntim
         runtime.close()
 
 
-def _wait(runtime: Runtime, holds: Callable[[], bool]) -> None:
+def _wait(runtime, holds):
     with runtime.better.changed:
         assert runtime.better.changed.wait_for(holds, 60)
 
 
-def _is_loaded(runtime: Runtime, name: str) -> Callable[[], bool]:
+def _is_loaded(runtime, name):
     return lambda: name in runtime.pool.loaded()
 
 
-def _translated(runtime: Runtime, **given: Any) -> Any:
+def _translated(runtime, **given):
     body = {"text": "A joint statement.", "source": "en", "target": "fr", **given}
     return create_app(runtime).test_client().post("/v1/translate", json=body)
 
 
-def _downloads(hub: Hub) -> list[str]:
+def _downloads(hub):
     return [asked for asked in hub.asked if asked.startswith("CDN")]
 
 
 # ---------------------------------------------------------------------------------- what is chosen
 
 
-def test_better_models_may_be_used_for_money(languages: Languages) -> None:
+def test_better_models_may_be_used_for_money(languages):
     catalog = Catalog.load(languages)
     for name in load_sets()["auto"].betters:
         entry = catalog.get(name)
@@ -117,9 +111,7 @@ def test_better_models_may_be_used_for_money(languages: Languages) -> None:
     assert not any(each.betters for each in load_sets().values() if each.name != "auto")
 
 
-def test_a_request_is_answered_at_once_and_later_by_the_pairs_own_model(
-    hub: Hub, open_runtime: OpenRuntime
-) -> None:
+def test_a_request_is_answered_at_once_and_later_by_the_pairs_own_model(hub, open_runtime):
     hub.go_on.clear()
     runtime = open_runtime()
     first = _translated(runtime)
@@ -147,14 +139,14 @@ def test_a_request_is_answered_at_once_and_later_by_the_pairs_own_model(
     assert MANY not in {each["name"] for each in client.get("/v1/models").json["models"]}
 
 
-def test_a_pair_that_the_hub_lacks_is_the_many_to_many_models(open_runtime: OpenRuntime) -> None:
+def test_a_pair_that_the_hub_lacks_is_the_many_to_many_models(open_runtime):
     runtime = open_runtime()
     assert _translated(runtime, source="fr", target="de").json["model"] == BUNDLED
     _wait(runtime, _is_loaded(runtime, MANY))
     assert _translated(runtime, source="fr", target="de").json["model"] == MANY
 
 
-def test_a_language_of_the_better_model_alone_waits_for_it(hub: Hub, open_runtime: OpenRuntime) -> None:
+def test_a_language_of_the_better_model_alone_waits_for_it(hub, open_runtime):
     hub.go_on.clear()
     runtime = open_runtime()
     asked = {"text": "Міністри зустрілися у Відні в неділю.", "source": "auto", "target": "fr"}
@@ -170,7 +162,7 @@ def test_a_language_of_the_better_model_alone_waits_for_it(hub: Hub, open_runtim
     assert _translated(runtime, **asked).json["model"] == MANY
 
 
-def test_a_guess_at_a_language_waits_for_no_model(open_runtime: OpenRuntime) -> None:
+def test_a_guess_at_a_language_waits_for_no_model(open_runtime):
     runtime = open_runtime()
     runtime.better.start()
     _wait(runtime, lambda: runtime.better.has_hub)
@@ -181,7 +173,7 @@ def test_a_guess_at_a_language_waits_for_no_model(open_runtime: OpenRuntime) -> 
     assert runtime.translator.reads("af")
 
 
-def test_a_long_jobs_parts_are_one_models(open_runtime: OpenRuntime, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_long_jobs_parts_are_one_models(open_runtime, monkeypatch):
     runtime = open_runtime(is_server=False)
     monkeypatch.setattr(long_texts, "PART_CHARACTERS", 30)
     better_one = runtime.better.betters.many()[0]
@@ -192,11 +184,11 @@ def test_a_long_jobs_parts_are_one_models(open_runtime: OpenRuntime, monkeypatch
     assert outcome.unwrap().model == BUNDLED and len(list(choices)) == 9, "the first part chose"
 
 
-def test_english_summaries_are_written_once_the_summarizer_is_here(open_runtime: OpenRuntime) -> None:
+def test_english_summaries_are_written_once_the_summarizer_is_here(open_runtime):
     runtime = open_runtime()
     client = create_app(runtime).test_client()
 
-    def made(**given: Any) -> Any:
+    def made(**given):
         return client.post("/v1/summarize", json={"text": ARTICLE, "length": "short", **given}).json
 
     assert made()["model"] == "dragoman/extractive"
@@ -223,24 +215,20 @@ def test_english_summaries_are_written_once_the_summarizer_is_here(open_runtime:
         ({}, [PAIR, MANY]),
     ],
 )
-def test_what_is_pinned_or_not_allowed_is_not_fetched(
-    open_runtime: OpenRuntime, given: dict[str, Any], names: list[str]
-) -> None:
+def test_what_is_pinned_or_not_allowed_is_not_fetched(open_runtime, given, names):
     candidates = open_runtime(**given).better.betters.translating("en", "fr")
     assert [each.name for each in candidates] == names
 
 
 @pytest.mark.parametrize("given", [{"models": "bundled"}, {"allow_models": ""}, {"models": "fast"}])
-def test_a_hub_that_nothing_is_to_be_fetched_from_is_not_asked(
-    hub: Hub, open_runtime: OpenRuntime, given: dict[str, Any]
-) -> None:
+def test_a_hub_that_nothing_is_to_be_fetched_from_is_not_asked(hub, open_runtime, given):
     runtime = open_runtime(**given)
     runtime.better.start()
     assert not any(thread.name == "better models" for thread in threading.enumerate())
     assert hub.asked == []
 
 
-def test_a_pin_of_the_environment_counts_in_other_processes_too(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_pin_of_the_environment_counts_in_other_processes_too(monkeypatch):
     assert not Settings(models="auto").is_pinned("translate_model")
     assert not Settings(models="auto", summarize_model=SUMMARIZER).is_pinned("translate_model")
     monkeypatch.setenv("DRAGOMAN_TRANSLATE_MODEL", BUNDLED)
@@ -249,9 +237,7 @@ def test_a_pin_of_the_environment_counts_in_other_processes_too(monkeypatch: pyt
 
 
 @pytest.mark.parametrize("short", [("free_disk", 2 * GB), ("free_memory", GB // 4)])
-def test_without_room_nothing_is_fetched_and_it_is_said(
-    hub: Hub, open_runtime: OpenRuntime, monkeypatch: pytest.MonkeyPatch, short: tuple[str, int]
-) -> None:
+def test_without_room_nothing_is_fetched_and_it_is_said(hub, open_runtime, monkeypatch, short):
     failed = Failed(1000.0, monkeypatch)
     monkeypatch.setattr(better, short[0], lambda *_: short[1])
     runtime = open_runtime()
@@ -262,9 +248,7 @@ def test_without_room_nothing_is_fetched_and_it_is_said(
     assert _downloads(hub) == []
 
 
-def test_no_more_pairs_than_that_are_fetched(
-    open_runtime: OpenRuntime, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_no_more_pairs_than_that_are_fetched(open_runtime, monkeypatch):
     monkeypatch.setattr(better, "MOST_PAIRS", 0)
     runtime = open_runtime()
     _translated(runtime)
@@ -275,9 +259,7 @@ def test_no_more_pairs_than_that_are_fetched(
 # ---------------------------------------------------------------------------------- broken hubs, and none
 
 
-def test_what_breaks_is_tried_again_and_disturbs_nobody(
-    hub: Hub, open_runtime: OpenRuntime, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_what_breaks_is_tried_again_and_disturbs_nobody(hub, open_runtime, monkeypatch):
     failed = Failed(0.0, monkeypatch)
     runtime = open_runtime()
     runtime.better.start()
@@ -297,14 +279,12 @@ def test_what_breaks_is_tried_again_and_disturbs_nobody(
 
 
 @pytest.mark.parametrize(("name", "bundled"), [(PAIR, BUNDLED), (SUMMARIZER, "dragoman/extractive")])
-def test_one_that_cannot_be_loaded_again_is_not_taken(
-    open_runtime: OpenRuntime, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str, bundled: str
-) -> None:
+def test_one_that_cannot_be_loaded_again_is_not_taken(open_runtime, tmp_path, monkeypatch, name, bundled):
     Failed(1000.0, monkeypatch)
     runtime = open_runtime(max_loaded_models=1)
     client = create_app(runtime).test_client()
 
-    def done(**given: Any) -> Any:
+    def done(**given):
         if name == SUMMARIZER:
             return client.post("/v1/summarize", json={"text": ARTICLE, "length": "short", **given})
         return _translated(runtime, **given)
@@ -323,14 +303,12 @@ def test_one_that_cannot_be_loaded_again_is_not_taken(
     assert done(model=name).status_code == 503
 
 
-def test_pauses_grow_up_to_an_hour() -> None:
+def test_pauses_grow_up_to_an_hour():
     pauses = [better.pause_s(tries) for tries in range(1, 9)]
     assert pauses[:3] == [60.0, 120.0, 240.0] and pauses[-1] == 3600.0
 
 
-def test_until_it_is_tried_again_a_language_of_its_own_is_refused_for_so_long(
-    hub: Hub, open_runtime: OpenRuntime, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_until_it_is_tried_again_a_language_of_its_own_is_refused_for_so_long(hub, open_runtime, monkeypatch):
     failed = Failed(1000.0, monkeypatch)
     runtime = open_runtime()
     runtime.better.start()
@@ -345,9 +323,7 @@ def test_until_it_is_tried_again_a_language_of_its_own_is_refused_for_so_long(
 
 
 @pytest.mark.parametrize("kind", ["silent", "closed", "failing", "offline", "hf offline"])
-def test_without_a_hub_all_is_as_bundled(
-    hub: Hub, open_runtime: OpenRuntime, monkeypatch: pytest.MonkeyPatch, kind: str
-) -> None:
+def test_without_a_hub_all_is_as_bundled(hub, open_runtime, monkeypatch, kind):
     constants = huggingface_hub.constants
     with socket.create_server(("127.0.0.1", 0)) as deaf:  # it takes connections, and never answers
         monkeypatch.setattr("models.hub.HERE_S", 0.2)
@@ -370,9 +346,7 @@ def test_without_a_hub_all_is_as_bundled(
     assert _downloads(hub) == []
 
 
-def test_without_a_hub_what_the_cache_has_is_taken(
-    hub: Hub, open_runtime: OpenRuntime, tmp_path: Path, languages: Languages
-) -> None:
+def test_without_a_hub_what_the_cache_has_is_taken(hub, open_runtime, tmp_path, languages):
     Store(tmp_path / "cache").pull(Catalog.load(languages).get(PAIR))
     hub.close()
     runtime = open_runtime(offline=True)
@@ -383,13 +357,13 @@ def test_without_a_hub_what_the_cache_has_is_taken(
     assert _translated(command).json["model"] == PAIR, "a command waits for it"
 
 
-def test_a_command_fetches_nothing_behind_a_request(hub: Hub, open_runtime: OpenRuntime) -> None:
+def test_a_command_fetches_nothing_behind_a_request(hub, open_runtime):
     runtime = open_runtime(is_server=False)
     assert _translated(runtime).json["model"] == BUNDLED
     assert hub.asked == []
 
 
-def test_a_start_asks_nobody_until_its_models_are_loaded(hub: Hub, open_runtime: OpenRuntime) -> None:
+def test_a_start_asks_nobody_until_its_models_are_loaded(hub, open_runtime):
     runtime = open_runtime()
     assert hub.asked == []
     runtime.warm_up()
@@ -412,17 +386,13 @@ def test_a_start_asks_nobody_until_its_models_are_loaded(hub: Hub, open_runtime:
         ({"models": "bundled"}, "bundled, good at starting anywhere"),
     ],
 )
-def test_the_start_says_what_is_fetched_and_how_to_stop_it(
-    languages: Languages, given: dict[str, Any], said: str
-) -> None:
+def test_the_start_says_what_is_fetched_and_how_to_stop_it(languages, given, said):
     fits, told = advice(Catalog.load(languages), Settings(**{"models": "auto", **given}), "cpu")
     assert fits and said in told
 
 
-def test_the_doctor_says_how_far_they_are(
-    hub: Hub, batch: "Batch", catalog: Path, languages: Languages, tmp_path: Path
-) -> None:
-    def told() -> str:
+def test_the_doctor_says_how_far_they_are(hub, batch, catalog, languages, tmp_path):
+    def told():
         done = CliRunner().invoke(cli, ["doctor", "--json"], env=batch.environment)
         (finding,) = [each for each in json.loads(done.stdout)["findings"] if each["name"] == "better"]
         return str(finding["told"])
@@ -441,7 +411,7 @@ def test_the_doctor_says_how_far_they_are(
 # ---------------------------------------------------------------------------------- several workers
 
 
-def test_one_worker_fetches_and_all_take_it(hub: Hub, catalog: Path, tmp_path: Path) -> None:
+def test_one_worker_fetches_and_all_take_it(hub, catalog, tmp_path):
     hub.go_on.clear()
     server = TinyWorkers(
         tmp_path,
@@ -454,7 +424,7 @@ def test_one_worker_fetches_and_all_take_it(hub: Hub, catalog: Path, tmp_path: P
     )
     pair = {"text": "A joint statement.", "source": "en", "target": "fr"}
 
-    def translated(worker: int) -> Any:
+    def translated(worker):
         return server.ask(worker, "POST", "/v1/translate", pair)
 
     try:
@@ -482,7 +452,7 @@ def test_one_worker_fetches_and_all_take_it(hub: Hub, catalog: Path, tmp_path: P
 class Batch:
     """Runs of the command over one input."""
 
-    def __init__(self, folder: Path, catalog: Path):
+    def __init__(self, folder, catalog):
         self.out = folder / "out.jsonl"
         self._in = folder / "in.jsonl"
         self.environment = {
@@ -495,9 +465,7 @@ class Batch:
         }
         self.texts = ["A joint statement.", "They met again."]
 
-    def run(
-        self, *arguments: str, task: Any = ("translate", "--from", "en", "--to", "fr"), **more: str
-    ) -> Result:
+    def run(self, *arguments, task=("translate", "--from", "en", "--to", "fr"), **more):
         self._in.write_text("".join(json.dumps({"text": text}) + "\n" for text in self.texts))
         command = ["batch", *task, str(self._in), str(self.out), "--overwrite", *arguments]
         environment = {
@@ -508,16 +476,16 @@ class Batch:
         assert done.exit_code == 0, done.stderr
         return done
 
-    def models(self) -> list[str]:
+    def models(self):
         return [json.loads(line)["result"]["model"] for line in self.out.read_text("utf-8").splitlines()]
 
 
 @pytest.fixture
-def batch(tmp_path: Path, catalog: Path) -> Batch:
+def batch(tmp_path, catalog):
     return Batch(tmp_path, catalog)
 
 
-def test_a_batch_fetches_before_it_begins(hub: Hub, batch: Batch, tmp_path: Path) -> None:
+def test_a_batch_fetches_before_it_begins(hub, batch, tmp_path):
     done = batch.run("--summary", str(tmp_path / "summary.json"))
     assert (
         f"fetching {PAIR} (about 300 MB, licence CC-BY-4.0 or Apache-2.0, by pair); --models bundled"
@@ -532,7 +500,7 @@ def test_a_batch_fetches_before_it_begins(hub: Hub, batch: Batch, tmp_path: Path
     assert batch.models() == [PAIR] * 2
 
 
-def test_a_batch_goes_on_with_the_models_that_it_began_with(hub: Hub, batch: Batch) -> None:
+def test_a_batch_goes_on_with_the_models_that_it_began_with(hub, batch):
     batch.run(offline="1")
     assert batch.models() == [BUNDLED] * 2
     batch.texts.append("Talks go on.")
@@ -547,12 +515,12 @@ def test_a_batch_goes_on_with_the_models_that_it_began_with(hub: Hub, batch: Bat
     assert batch.models() == [PAIR] * 4
 
 
-def test_a_batch_of_any_language_takes_the_model_of_many(batch: Batch) -> None:
+def test_a_batch_of_any_language_takes_the_model_of_many(batch):
     batch.run(task=("translate", "--to", "fr"))
     assert set(batch.models()) == {MANY}
 
 
-def test_a_batch_of_summaries_has_one_model_for_english(batch: Batch) -> None:
+def test_a_batch_of_summaries_has_one_model_for_english(batch):
     french = "Une déclaration commune a été faite dimanche. Ils se sont rencontrés à Vienne. " * 20
     batch.texts = [ARTICLE, french]
     batch.run(task=("summarize",))
@@ -567,21 +535,17 @@ def test_a_batch_of_summaries_has_one_model_for_english(batch: Batch) -> None:
         ((), {"translate_model": BUNDLED}),
     ],
 )
-def test_a_batch_fetches_nothing_that_is_not_wanted(
-    hub: Hub, batch: Batch, given: tuple[str, ...], more: dict[str, str]
-) -> None:
+def test_a_batch_fetches_nothing_that_is_not_wanted(hub, batch, given, more):
     batch.run(*given, **more)
     assert batch.models() == [BUNDLED] * 2 and hub.asked == []
 
 
-def test_a_dry_run_fetches_nothing(hub: Hub, batch: Batch) -> None:
+def test_a_dry_run_fetches_nothing(hub, batch):
     batch.run("--dry-run")
     assert hub.asked == [] and not batch.out.exists()
 
 
-def test_a_batch_whose_models_do_not_fit_is_done_by_the_bundled(
-    hub: Hub, batch: Batch, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_batch_whose_models_do_not_fit_is_done_by_the_bundled(hub, batch, monkeypatch):
     monkeypatch.setattr(better, "free_memory", lambda: GB // 4)
     done = batch.run()
     assert f"note: {PAIR} takes up to 0.2 GB of memory, of which 0.2 GB are free" in done.stderr

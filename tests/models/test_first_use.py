@@ -2,14 +2,8 @@
 
 import threading
 import time
-from collections.abc import Callable, Iterator
-from pathlib import Path
-from typing import Any
 
 import pytest
-from conftest import TinyHub
-from flask.testing import FlaskClient
-from hub import Hub
 
 from models.errors import ModelUnavailable
 from service.http.app import create_app
@@ -20,7 +14,7 @@ NAME = "tiny/far"
 BODY = {"text": "A joint statement.", "source": "en", "target": "fr", "model": NAME}
 
 
-def _until(holds: Callable[[], bool]) -> None:
+def _until(holds):
     deadline = time.monotonic() + 60
     while not holds():
         assert time.monotonic() < deadline
@@ -28,9 +22,9 @@ def _until(holds: Callable[[], bool]) -> None:
 
 
 @pytest.fixture
-def runtime(hub: Hub, tiny_hub: TinyHub, tmp_path: Path) -> Iterator[Runtime]:
+def runtime(hub, tiny_hub, tmp_path):
     """A server's parts over one model on disk, and one at a hub that stops in the middle of its weights."""
-    hub.add(NAME, tiny_hub.entry("marian").path or Path())
+    hub.add(NAME, tiny_hub.entry("marian").path)
     catalog = tmp_path / "catalog.toml"
     here = tiny_hub.catalog_file("bart").read_text("utf-8")
     far = '[[model]]\nname = "tiny/far"\nfamily = "marian"\ntasks = ["translate"]\npairs = ["en-fr"]\n'
@@ -55,18 +49,16 @@ def runtime(hub: Hub, tiny_hub: TinyHub, tmp_path: Path) -> Iterator[Runtime]:
 
 
 @pytest.fixture
-def client(runtime: Runtime) -> FlaskClient:
+def client(runtime):
     return create_app(runtime).test_client()
 
 
-def _state(client: FlaskClient, name: str = NAME) -> str:
+def _state(client, name=NAME):
     (state,) = (each["state"] for each in client.get("/v1/models").json["models"] if each["name"] == name)
     return str(state)
 
 
-def test_a_request_waits_in_its_time_and_others_go_on(
-    hub: Hub, client: FlaskClient, runtime: Runtime
-) -> None:
+def test_a_request_waits_in_its_time_and_others_go_on(hub, client, runtime):
     assert _state(client) == "not here"
     assert _state(client, "dragoman/extractive") == "bundled"
     refused = client.post("/v1/translate", json=BODY)
@@ -88,15 +80,13 @@ def test_a_request_waits_in_its_time_and_others_go_on(
     assert [asked for asked in downloads if "bytes=" not in asked] == downloads[:1], "fetched once for all"
 
 
-def test_one_that_waits_long_enough_is_answered(hub: Hub, client: FlaskClient) -> None:
+def test_one_that_waits_long_enough_is_answered(hub, client):
     threading.Timer(0.3, hub.go_on.set).start()
     answers = [client.post("/v1/translate", json=BODY).status_code for _ in range(20)]
     assert answers[-1] == 200 and set(answers) <= {200, 503}
 
 
-def test_a_failure_is_told_to_those_who_wait_and_tried_again(
-    hub: Hub, client: FlaskClient, runtime: Runtime
-) -> None:
+def test_a_failure_is_told_to_those_who_wait_and_tried_again(hub, client, runtime):
     hub.go_on.set()
     hub.status = 429
     for _ in range(2):
@@ -109,12 +99,12 @@ def test_a_failure_is_told_to_those_who_wait_and_tried_again(
     assert runtime.unready() == []
 
 
-def test_a_stream_waits_too(hub: Hub, client: FlaskClient) -> None:
+def test_a_stream_waits_too(hub, client):
     text = client.post("/v1/translate", json={**BODY, "stream": True}).text
     assert "/problems/model-loading" in text
 
 
-def test_a_pool_that_is_left_alone_keeps_what_was_begun(hub: Hub, runtime: Runtime) -> None:
+def test_a_pool_that_is_left_alone_keeps_what_was_begun(hub, runtime):
     entry = runtime.catalog.get(NAME)
     runtime.pool.begin(entry)
     runtime.pool.begin(entry)
@@ -131,12 +121,12 @@ def test_a_pool_that_is_left_alone_keeps_what_was_begun(hub: Hub, runtime: Runti
 # ---------------------------------------------------------------------------------------- pulling over HTTP
 
 
-def _post(client: FlaskClient, key: str | None, name: str = NAME) -> Any:
+def _post(client, key, name=NAME):
     headers = {} if key is None else {"Authorization": f"Bearer {key}"}
     return client.post("/v1/models", json={"name": name}, headers=headers)
 
 
-def test_only_a_key_that_may_has_models_fetched(hub: Hub, client: FlaskClient, runtime: Runtime) -> None:
+def test_only_a_key_that_may_has_models_fetched(hub, client, runtime):
     other = "facebook/m2m100_418M"
     _, common = runtime.keys.create("newsroom")
     for key in (None, common):

@@ -1,9 +1,5 @@
 """A GGUF file put together tensor by tensor, against transformers' own reading of the same file."""
 
-from collections.abc import Sequence
-from pathlib import Path
-from typing import Any
-
 import numpy as np
 import pytest
 import torch
@@ -28,7 +24,7 @@ TOKENS = [
     *dict.fromkeys(word[:end] for word in WORDS for end in range(1, len(word) + 1)),
 ]
 VOCABULARY = [*TOKENS, *sorted({letter for word in WORDS for letter in word} - set(TOKENS))]
-TENSORS: dict[str, tuple[tuple[int, ...], GGMLQuantizationType]] = {
+TENSORS = {
     "attn_q": ((2 * HEAD, HIDDEN), GGMLQuantizationType.Q5_0),
     "attn_k": ((HEAD, HIDDEN), GGMLQuantizationType.Q5_0),
     "attn_v": ((HEAD, HIDDEN), GGMLQuantizationType.Q8_0),
@@ -45,7 +41,7 @@ TENSORS: dict[str, tuple[tuple[int, ...], GGMLQuantizationType]] = {
 }
 
 
-def _write(path: Path, architecture: str = "gemma3") -> None:
+def _write(path, architecture="gemma3"):
     writer = GGUFWriter(path, architecture)
     writer.add_name("Tiny")
     writer.add_context_length(128)
@@ -68,7 +64,7 @@ def _write(path: Path, architecture: str = "gemma3") -> None:
     writer.add_unk_token_id(3)
     rng = np.random.default_rng(0)
 
-    def add(name: str, shape: Sequence[int], kind: GGMLQuantizationType) -> None:
+    def add(name, shape, kind):
         writer.add_tensor(
             f"{name}.weight", quantize(rng.normal(size=shape).astype(np.float32), kind), raw_dtype=kind
         )
@@ -84,7 +80,7 @@ def _write(path: Path, architecture: str = "gemma3") -> None:
     writer.close()
 
 
-def _adapter(folder: Path) -> None:
+def _adapter(folder):
     folder.mkdir()
     (folder / "adapter_config.json").write_text(f'{{"r": {RANK}, "lora_alpha": 8}}')
     parts = {
@@ -95,7 +91,7 @@ def _adapter(folder: Path) -> None:
 
 
 @pytest.fixture(scope="module")
-def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def made(tmp_path_factory):
     """A folder with a GGUF file, the same in two parts, and an adapter."""
     folder = tmp_path_factory.mktemp("gguf")
     _write(folder / "tiny.gguf")
@@ -106,7 +102,7 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-def _package(made: Path, adapter: bool) -> Package:
+def _package(made, adapter):
     return Package(
         module="gguf",
         gguf="tiny.gguf",
@@ -116,15 +112,14 @@ def _package(made: Path, adapter: bool) -> Package:
     )
 
 
-def _by_transformers(made: Path) -> dict[str, Any]:
+def _by_transformers(made):
     config = AutoConfig.from_pretrained(made, gguf_file="tiny.gguf")
     model = AutoModelForCausalLM.from_config(config)
     read = load_gguf_checkpoint(made / "tiny.gguf", return_tensors=True, model_to_load=model)
-    tensors: dict[str, Any] = read["tensors"]
-    return tensors
+    return read["tensors"]
 
 
-def test_a_file_is_as_transformers_reads_it(made: Path, tmp_path: Path) -> None:
+def test_a_file_is_as_transformers_reads_it(made, tmp_path):
     models.store.build(_package(made, adapter=True), tmp_path, languages=())
     expected = _by_transformers(made)
     lora = load_file(made / "adapter" / "adapter_model.safetensors")
@@ -143,7 +138,7 @@ def test_a_file_is_as_transformers_reads_it(made: Path, tmp_path: Path) -> None:
     assert AutoTokenizer.from_pretrained(tmp_path)(TEXT).input_ids == theirs(TEXT).input_ids
 
 
-def test_of_the_vocabulary_the_languages_tokens_are_left(made: Path, tmp_path: Path) -> None:
+def test_of_the_vocabulary_the_languages_tokens_are_left(made, tmp_path):
     models.store.build(_package(made, adapter=False), tmp_path, languages=("en", "fr"))
     tokenizer = AutoTokenizer.from_pretrained(tmp_path)
     left = tokenizer.convert_ids_to_tokens(list(range(len(tokenizer))))
@@ -154,7 +149,7 @@ def test_of_the_vocabulary_the_languages_tokens_are_left(made: Path, tmp_path: P
     assert AutoConfig.from_pretrained(tmp_path).vocab_size == len(left)
 
 
-def test_rows_are_unpacked_some_at_a_time(made: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_rows_are_unpacked_some_at_a_time(made, monkeypatch):
     file = Gguf(made / "tiny.gguf")
     whole = file.read("model.embed_tokens.weight", torch.float32)
     monkeypatch.setattr("models.gguf.ROWS_AT_ONCE", 7)
@@ -162,7 +157,7 @@ def test_rows_are_unpacked_some_at_a_time(made: Path, monkeypatch: pytest.Monkey
     assert torch.equal(file.read("model.embed_tokens.weight", torch.float32, [5, 300, 6]), whole[[5, 300, 6]])
 
 
-def test_another_kind_of_model_is_refused(tmp_path: Path) -> None:
+def test_another_kind_of_model_is_refused(tmp_path):
     _write(tmp_path / "other.gguf", "llama")
     with pytest.raises(ModelUnavailable, match=r"other\.gguf does not hold a Gemma 3"):
         Gguf(tmp_path / "other.gguf")

@@ -8,13 +8,10 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable
-from pathlib import Path
 
 import pytest
 import torch
-from conftest import TinyHub
-from hub import BLOCK, Hub, Repository
+from hub import BLOCK
 from safetensors.torch import load_file
 from tiny_models import MAKERS
 
@@ -28,38 +25,36 @@ ENTRY = ModelEntry(name=NAME, family="marian", tasks=("translate",))
 
 
 @pytest.fixture
-def files(tiny_hub: TinyHub, tmp_path: Path) -> Path:
+def files(tiny_hub, tmp_path):
     """A repository's folder, to be changed."""
     folder = tmp_path / "files"
-    shutil.copytree(tiny_hub.entry("marian").path or Path(), folder)
+    shutil.copytree(tiny_hub.entry("marian").path, folder)
     return folder
 
 
 @pytest.fixture
-def repository(hub: Hub, files: Path) -> Repository:
+def repository(hub, files):
     return hub.add(NAME, files, revisions=("main", "v1"))
 
 
 @pytest.fixture
-def store(tmp_path: Path) -> Store:
+def store(tmp_path):
     return Store(tmp_path / "cache")
 
 
-def _weights(repository: Repository) -> bytes:
+def _weights(repository):
     return repository.files["model.safetensors"]
 
 
-def _downloads(hub: Hub) -> list[str]:
+def _downloads(hub):
     return [asked.partition(" ")[2] for asked in hub.asked if asked.startswith("CDN")]
 
 
 # ---------------------------------------------------------------------------------------- whole
 
 
-def test_a_model_is_pulled_loaded_and_used_offline_afterwards(
-    hub: Hub, repository: Repository, store: Store, tmp_path: Path
-) -> None:
-    heard: list[tuple[int, int]] = []
+def test_a_model_is_pulled_loaded_and_used_offline_afterwards(hub, repository, store, tmp_path):
+    heard = []
     assert store.state(ENTRY) == "not pulled"
     assert store.pull(ENTRY, lambda *told: heard.append(told)) == repository.commit
     assert store.revision(ENTRY) == repository.commit
@@ -75,15 +70,15 @@ def test_a_model_is_pulled_loaded_and_used_offline_afterwards(
 
 
 @pytest.mark.parametrize("kind", sorted(MAKERS))
-def test_each_family_is_had(hub: Hub, tiny_hub: TinyHub, store: Store, kind: str) -> None:
-    hub.add(f"tiny/{kind}", tiny_hub.entry(kind).path or Path())
+def test_each_family_is_had(hub, tiny_hub, store, kind):
+    hub.add(f"tiny/{kind}", tiny_hub.entry(kind).path)
     entry = tiny_hub.entry(kind).model_copy(update={"path": None})
     assert store.check(entry)
     store.pull(entry)
     assert store.check(entry) == [], "its files are the hub's, and its tokenizer can be read"
 
 
-def test_what_is_here_is_not_fetched_again(hub: Hub, repository: Repository, store: Store) -> None:
+def test_what_is_here_is_not_fetched_again(hub, repository, store):
     store.pull(ENTRY)
     hub.asked.clear()
     store.folder(ENTRY)
@@ -93,9 +88,7 @@ def test_what_is_here_is_not_fetched_again(hub: Hub, repository: Repository, sto
     assert any("/revision/main" in asked for asked in hub.asked), "pull asks for the newest"
 
 
-def test_a_pinned_revision_stays_when_the_branch_moves(
-    hub: Hub, repository: Repository, store: Store
-) -> None:
+def test_a_pinned_revision_stays_when_the_branch_moves(hub, repository, store):
     first = store.pull(ENTRY)
     repository.files["config.json"] += b"\n"
     assert repository.commit != first
@@ -106,7 +99,7 @@ def test_a_pinned_revision_stays_when_the_branch_moves(
     assert store.pull(ENTRY) == repository.commit
 
 
-def test_weights_in_shards_are_had(hub: Hub, tiny_hub: TinyHub, files: Path, store: Store) -> None:
+def test_weights_in_shards_are_had(hub, tiny_hub, files, store):
     model = tiny_hub.store.load(tiny_hub.entry("marian"))
     (files / "model.safetensors").unlink()
     model.save_pretrained(files, max_shard_size="40KB")
@@ -117,9 +110,7 @@ def test_weights_in_shards_are_had(hub: Hub, tiny_hub: TinyHub, files: Path, sto
     assert all(torch.equal(loaded[name], value) for name, value in model.state_dict().items())
 
 
-def test_a_bin_is_fetched_only_where_there_are_no_safetensors(
-    hub: Hub, repository: Repository, files: Path, store: Store, tmp_path: Path
-) -> None:
+def test_a_bin_is_fetched_only_where_there_are_no_safetensors(hub, repository, files, store, tmp_path):
     torch.save(load_file(files / "model.safetensors"), files / "pytorch_model.bin")
     hub.add(NAME, files)
     assert not (store.folder(ENTRY) / "pytorch_model.bin").exists()
@@ -130,7 +121,7 @@ def test_a_bin_is_fetched_only_where_there_are_no_safetensors(
     other.load(ENTRY)
 
 
-def test_other_forms_of_the_weights_and_code_are_left(hub: Hub, files: Path, store: Store) -> None:
+def test_other_forms_of_the_weights_and_code_are_left(hub, files, store):
     for name in ("model.fp16.safetensors", "onnx/model.safetensors", "tf_model.h5", "evil.py"):
         (files / name).parent.mkdir(exist_ok=True)
         (files / name).write_bytes(b"x" * 10)
@@ -149,7 +140,7 @@ def test_other_forms_of_the_weights_and_code_are_left(hub: Hub, files: Path, sto
 # ---------------------------------------------------------------------------------------- broken off
 
 
-def test_a_break_is_passed_over_where_it_was(hub: Hub, repository: Repository, store: Store) -> None:
+def test_a_break_is_passed_over_where_it_was(hub, repository, store):
     hub.breaks = [3 * BLOCK, 2 * BLOCK]
     store.pull(ENTRY)
     starts = [asked.partition("bytes=")[2] for asked in _downloads(hub)]
@@ -157,13 +148,10 @@ def test_a_break_is_passed_over_where_it_was(hub: Hub, repository: Repository, s
     assert store.check(ENTRY) == []
 
 
-def test_a_hub_that_dies_leaves_what_it_gave(
-    hub: Hub, repository: Repository, store: Store, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
-) -> None:
+def test_a_hub_that_dies_leaves_what_it_gave(hub, repository, store, monkeypatch, tmp_path):
     hub.breaks = [3 * BLOCK] + [0] * 50
     with pytest.raises(
-        ModelUnavailable,
-        match="the connection broke; files that are complete are kept",
+        ModelUnavailable, match="the connection broke; files that are complete are kept"
     ) as wrong:
         store.pull(ENTRY)
     assert "\n" not in wrong.value.message
@@ -177,9 +165,7 @@ def test_a_hub_that_dies_leaves_what_it_gave(
     assert not any("config.json" in asked for asked in hub.asked if asked.startswith("GET"))
 
 
-def test_a_hub_out_of_reach_leaves_what_was_whole(
-    hub: Hub, repository: Repository, store: Store, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_hub_out_of_reach_leaves_what_was_whole(hub, repository, store, monkeypatch):
     store.pull(ENTRY)
     hub.close()
     with pytest.raises(ModelUnavailable, match="cannot be reached"):
@@ -196,9 +182,7 @@ def test_a_hub_out_of_reach_leaves_what_was_whole(
         (lambda data: data[:-1] + b"!", "SHA-256 differs"),
     ],
 )
-def test_weights_that_are_not_the_hubs_are_thrown_away(
-    hub: Hub, repository: Repository, store: Store, change: Callable[[bytes], bytes], match: str
-) -> None:
+def test_weights_that_are_not_the_hubs_are_thrown_away(hub, repository, store, change, match):
     hub.change = change
     with pytest.raises(ModelUnavailable, match=match):
         store.pull(ENTRY)
@@ -212,21 +196,14 @@ def test_weights_that_are_not_the_hubs_are_thrown_away(
     ("full_at_once", "match"),
     [(True, "needs .* GB more; the cache's disk has 0.0 GB"), (False, "disk is full")],
 )
-def test_a_full_disk_is_told(
-    repository: Repository,
-    store: Store,
-    monkeypatch: pytest.MonkeyPatch,
-    full_at_once: bool,
-    match: str,
-    hub: Hub,
-) -> None:
+def test_a_full_disk_is_told(repository, store, monkeypatch, full_at_once, match, hub):
     with monkeypatch.context() as patch:
         if full_at_once:
             usage = shutil.disk_usage("/")._replace(free=1000)
             patch.setattr("models.hub.shutil.disk_usage", lambda _: usage)
         else:
 
-            def full(*_: object, **__: object) -> None:
+            def full(*_, **__):
                 raise OSError(errno.ENOSPC, "No space left on device")
 
             patch.setattr("huggingface_hub.file_download.http_get", full)
@@ -240,7 +217,7 @@ def test_a_full_disk_is_told(
 # ---------------------------------------------------------------------------------------- refused
 
 
-def test_what_the_hub_does_not_have_is_told(hub: Hub, repository: Repository, store: Store) -> None:
+def test_what_the_hub_does_not_have_is_told(hub, repository, store):
     with pytest.raises(RepositoryNotFound, match="has no none/such at revision main, or it asks for a login"):
         store.pull(ENTRY.model_copy(update={"repository": "none/such"}))
     with pytest.raises(RepositoryNotFound, match=f"has no {NAME} at revision v9"):
@@ -251,9 +228,7 @@ def test_what_the_hub_does_not_have_is_told(hub: Hub, repository: Repository, st
 
 
 @pytest.mark.parametrize("status", [401, 403])
-def test_a_gated_model_needs_its_terms_agreed_to(
-    hub: Hub, files: Path, store: Store, status: int, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_gated_model_needs_its_terms_agreed_to(hub, files, store, status, monkeypatch):
     hub.add(NAME, files, gated=status)
     with pytest.raises(ModelUnavailable, match="is gated: agree to its terms") as wrong:
         store.pull(ENTRY)
@@ -269,9 +244,7 @@ def test_a_gated_model_needs_its_terms_agreed_to(
 @pytest.mark.parametrize(
     ("status", "match"), [(429, "fewer requests"), (500, "error .500."), (403, "account")]
 )
-def test_a_hub_that_refuses_is_told(
-    hub: Hub, repository: Repository, store: Store, status: int, match: str
-) -> None:
+def test_a_hub_that_refuses_is_told(hub, repository, store, status, match):
     hub.status = status
     with pytest.raises(ModelUnavailable, match=match) as wrong:
         store.pull(ENTRY)
@@ -288,7 +261,7 @@ main()
 """
 
 
-def _pulling(hub: Hub, tmp_path: Path) -> subprocess.Popen[bytes]:
+def _pulling(hub, tmp_path):
     env = os.environ | {
         "HF_ENDPOINT": hub.url,
         "DRAGOMAN_CACHE_DIR": str(tmp_path / "cache"),
@@ -299,8 +272,8 @@ def _pulling(hub: Hub, tmp_path: Path) -> subprocess.Popen[bytes]:
 
 
 def test_after_a_pull_that_was_killed_two_at_once_download_once_and_leave_nothing_behind(
-    hub: Hub, repository: Repository, store: Store, tmp_path: Path
-) -> None:
+    hub, repository, store, tmp_path
+):
     hub.go_on.clear()
     killed = _pulling(hub, tmp_path)
     while not any(part.stat().st_size for part in (tmp_path / "cache").rglob("*.incomplete")):

@@ -2,20 +2,16 @@
 
 import json
 import shutil
-from pathlib import Path
-from typing import Any
 
 import pytest
 import tiny_models
 from click.testing import CliRunner
-from conftest import TinyHub
 from fake_runtime import FakeRuntime
 
 from models import inspection
 from models.catalog import ModelEntry
 from models.errors import ModelUnavailable
 from models.inspection import inspect, require_fit
-from models.languages import Languages
 from models.pool import ModelPool
 from models.store import Store
 from service.cli.main import cli
@@ -30,18 +26,18 @@ class NoEngines:
 
     device = "cpu"
 
-    def make(self, entry: ModelEntry) -> Any:
+    def make(self, entry):
         raise AssertionError(entry.name)
 
 
 @pytest.fixture
-def known_news(monkeypatch: pytest.MonkeyPatch) -> None:
+def known_news(monkeypatch):
     """A paragraph of which the tiny vocabularies have every letter."""
     for language, text in (("en", tiny_models.SENTENCES[0]), ("fr", tiny_models.SENTENCES[3])):
         monkeypatch.setitem(inspection.NEWS, language, text)
 
 
-WRONG: list[tuple[str, dict[str, Any], str]] = [
+WRONG = [
     (
         "pegasus",
         {"family": "bart"},
@@ -77,9 +73,7 @@ WRONG: list[tuple[str, dict[str, Any], str]] = [
 
 
 @pytest.mark.parametrize(("kind", "changes", "told"), WRONG)
-def test_a_model_whose_entry_is_wrong_is_not_loaded(
-    tiny_hub: TinyHub, languages: Languages, kind: str, changes: dict[str, Any], told: str
-) -> None:
+def test_a_model_whose_entry_is_wrong_is_not_loaded(tiny_hub, languages, kind, changes, told):
     name = f"tiny/{kind}"
     pool = ModelPool(tiny_hub.catalog(kind, **changes), tiny_hub.store, languages, NoEngines())
     with pytest.raises(ModelUnavailable) as wrong:
@@ -115,9 +109,7 @@ CONFIGS = [
 
 
 @pytest.mark.parametrize(("family", "config", "most"), CONFIGS)
-def test_positions_are_counted_as_the_model_counts_them(
-    tmp_path: Path, languages: Languages, family: str, config: dict[str, Any], most: int | None
-) -> None:
+def test_positions_are_counted_as_the_model_counts_them(tmp_path, languages, family, config, most):
     kinds = {"entailment": "BertForSequenceClassification", "instruct": "Gemma3ForConditionalGeneration"}
     config["architectures"] = [kinds.get(family, "BartForConditionalGeneration")]
     config["is_encoder_decoder"] = family in ("bart", "t5")
@@ -155,9 +147,7 @@ def test_positions_are_counted_as_the_model_counts_them(
         ("t5", {}, None),
     ],
 )
-def test_the_right_family_is_named(
-    tmp_path: Path, languages: Languages, entry_family: str, config: dict[str, Any], right: str | None
-) -> None:
+def test_the_right_family_is_named(tmp_path, languages, entry_family, config, right):
     (tmp_path / "config.json").write_text(json.dumps(config), "utf-8")
     tasks = ("entail",) if entry_family in ("entailment", "minicheck", "factcg") else ("summarize",)
     entry = ModelEntry(name="own", family=entry_family, tasks=tasks, path=tmp_path)
@@ -169,9 +159,7 @@ def test_the_right_family_is_named(
 
 
 @pytest.mark.parametrize("prompt", [{}, {"translate": "<2{target}> {text}"}])
-def test_a_t5_with_madlads_labels_is_a_madlad_unless_its_prompt_writes_them(
-    tmp_path: Path, languages: Languages, prompt: dict[str, str]
-) -> None:
+def test_a_t5_with_madlads_labels_is_a_madlad_unless_its_prompt_writes_them(tmp_path, languages, prompt):
     (tmp_path / "config.json").write_text('{"model_type": "t5", "is_encoder_decoder": true}', "utf-8")
     (tmp_path / "tokenizer.json").write_text('{"added_tokens": ["<2en>", "<2fr>"]}', "utf-8")
     entry = ModelEntry(name="own", family="t5", tasks=("translate",), path=tmp_path, prompt=prompt)
@@ -186,9 +174,7 @@ def test_a_t5_with_madlads_labels_is_a_madlad_unless_its_prompt_writes_them(
 
 
 @pytest.mark.parametrize("kind", tiny_models.MAKERS)
-def test_a_right_entry_is_sound_and_all_is_told(
-    tiny_hub: TinyHub, languages: Languages, known_news: None, kind: str
-) -> None:
+def test_a_right_entry_is_sound_and_all_is_told(tiny_hub, languages, known_news, kind):
     entry = tiny_hub.entry(kind, languages=["en", "fr"])
     found = inspect(tiny_hub.store, entry, languages)
     assert found.problems == []
@@ -207,16 +193,13 @@ def test_a_right_entry_is_sound_and_all_is_told(
     labels = {"m2m100": "__fr__", "nllb": "fra_Latn", "mbart50": "fr_XX"}
     assert found.fed[-1].label == labels.get(kind)
     if kind in labels:
-        assert found.labels is not None
         assert found.labels.by_direction["en-fr"] == labels[kind]
         assert (found.labels.kind, found.labels.total, found.labels.missing) == ("label", 2, [])
     if kind == "instruct":
         assert "<|im_start|>user\nEnglish to French: " in str(found.fed[-1].rendered)
 
 
-def test_each_setting_of_the_search_has_its_file(
-    tiny_hub: TinyHub, languages: Languages, known_news: None, tmp_path: Path
-) -> None:
+def test_each_setting_of_the_search_has_its_file(tiny_hub, languages, known_news, tmp_path):
     entry = tiny_hub.entry("bart", decoding={"length_penalty": 2.0})
     found = inspect(tiny_hub.store, entry, languages)
     sources = {each.name: (each.value, each.source) for each in found.search["summarize"]}
@@ -226,9 +209,7 @@ def test_each_setting_of_the_search_has_its_file(
     assert sources["num_beams"] == (1, "the default")
 
 
-def test_settings_of_an_old_repository_are_config_jsons(
-    tiny_hub: TinyHub, languages: Languages, known_news: None, tmp_path: Path
-) -> None:
+def test_settings_of_an_old_repository_are_config_jsons(tiny_hub, languages, known_news, tmp_path):
     entry = _copy(tiny_hub, "bart", tmp_path / "m")
     (tmp_path / "m" / "generation_config.json").unlink()
     _change(tmp_path / "m", num_beams=6, forced_eos_token_id=2, eos_token_id=2)
@@ -238,21 +219,18 @@ def test_settings_of_an_old_repository_are_config_jsons(
     assert sources["stop_token_ids"] == ((2,), "config.json (eos_token_id)")
 
 
-def _copy(tiny_hub: TinyHub, kind: str, folder: Path, **changes: Any) -> ModelEntry:
+def _copy(tiny_hub, kind, folder, **changes):
     entry = tiny_hub.entry(kind, **changes)
-    assert entry.path is not None
     shutil.copytree(entry.path, folder)
     return entry.model_copy(update={"path": folder})
 
 
-def _change(folder: Path, **fields: Any) -> None:
+def _change(folder, **fields):
     file = folder / "config.json"
     file.write_text(json.dumps(json.loads(file.read_text("utf-8")) | fields), "utf-8")
 
 
-def test_a_direction_without_a_label_names_pairs(
-    tmp_path: Path, languages: Languages, known_news: None
-) -> None:
+def test_a_direction_without_a_label_names_pairs(tmp_path, languages, known_news):
     folder = tmp_path / "m"
     folder.mkdir()
     tiny_models.marian(folder, (">>fra<<", ">>spa<<"))
@@ -261,7 +239,6 @@ def test_a_direction_without_a_label_names_pairs(
     fields |= {"max_source_tokens": 128, "max_new_tokens": 24}
     entry = ModelEntry(**fields, languages=("en", "fr", "es", "de"), pairs=["en-fr", "en-es", "en-de"])
     found = inspect(store, entry, languages)
-    assert found.labels is not None
     assert found.labels.by_direction == {"en-fr": ">>fra<<", "en-es": ">>spa<<"}
     assert found.problems == ["pairs: the model has no label for de; take it out of pairs"]
     entry = ModelEntry(**fields, languages=("en", "fr", "es"))
@@ -270,9 +247,7 @@ def test_a_direction_without_a_label_names_pairs(
     assert found.notes == ["no label for en: no targets; `pairs` says which directions it has"]
 
 
-def test_a_language_without_a_name_for_the_prompt_is_named(
-    tiny_hub: TinyHub, languages: Languages, known_news: None
-) -> None:
+def test_a_language_without_a_name_for_the_prompt_is_named(tiny_hub, languages, known_news):
     entry = tiny_hub.entry("instruct", languages=["en", "fr", "ay"], codes="m2m100")
     [problem] = inspect(tiny_hub.store, entry, languages).problems
     assert (
@@ -286,9 +261,7 @@ PREFIXES = {
 }
 
 
-def test_a_t5_without_the_prompt_that_its_files_name(
-    tiny_hub: TinyHub, languages: Languages, known_news: None, tmp_path: Path
-) -> None:
+def test_a_t5_without_the_prompt_that_its_files_name(tiny_hub, languages, known_news, tmp_path):
     entry = _copy(tiny_hub, "flan-t5", tmp_path / "m").model_copy(update={"prompt": {}, "codes": None})
     store = Store(tmp_path / "cache", offline=True)
     _change(tmp_path / "m", task_specific_params=PREFIXES)
@@ -304,8 +277,8 @@ def test_a_t5_without_the_prompt_that_its_files_name(
 
 
 def test_what_the_vocabulary_lacks_is_shown_and_a_wrong_language_is_a_problem(
-    tiny_hub: TinyHub, languages: Languages, monkeypatch: pytest.MonkeyPatch
-) -> None:
+    tiny_hub, languages, monkeypatch
+):
     monkeypatch.setitem(inspection.NEWS, "en", " ".join(tiny_models.SENTENCES[:3]) + " “€”")
     entry = tiny_hub.entry("pegasus", languages=["en", "ru"])
     found = inspect(tiny_hub.store, entry, languages)
@@ -315,7 +288,7 @@ def test_what_the_vocabulary_lacks_is_shown_and_a_wrong_language_is_a_problem(
     assert "pieces of a news paragraph in ru are unknown" in problem
 
 
-def test_a_classifier_without_the_label_is_told(tmp_path: Path, languages: Languages) -> None:
+def test_a_classifier_without_the_label_is_told(tmp_path, languages):
     from tiny_judge import _save
 
     folder = _save(tmp_path / "right", {0: "entailment", 1: "neutral", 2: "contradiction"})
@@ -329,7 +302,7 @@ def test_a_classifier_without_the_label_is_told(tmp_path: Path, languages: Langu
     assert "the model tells toxic, fine, and not entailment" in found.problems
 
 
-def test_the_bundled_encoder_is_sound(languages: Languages, tmp_path: Path) -> None:
+def test_the_bundled_encoder_is_sound(languages, tmp_path):
     entry = FakeRuntime(Settings()).catalog.get("dragoman/extractive")
     found = inspect(Store(tmp_path, offline=True), entry, languages)
     assert (found.problems, found.positions, found.model_type) == ([], 512, "bert")
@@ -340,16 +313,16 @@ def test_the_bundled_encoder_is_sound(languages: Languages, tmp_path: Path) -> N
 # ------------------------------------------------------------------ the command
 
 
-def _check(tiny_hub: TinyHub, *arguments: str, **changes: Any) -> Any:
+def _check(tiny_hub, *arguments, **changes):
     class Tiny(FakeRuntime):
-        def __init__(self, settings: Settings):
+        def __init__(self, settings):
             super().__init__(settings)
             self.store, self.catalog = tiny_hub.store, tiny_hub.catalog("bart", **changes)
 
     return CliRunner().invoke(cli, ["models", "check", *arguments], obj=Session(Tiny))
 
 
-def test_the_command_shows_what_it_found_out(tiny_hub: TinyHub, known_news: None) -> None:
+def test_the_command_shows_what_it_found_out(tiny_hub, known_news):
     done = _check(tiny_hub, "tiny/bart")
     assert done.exit_code == 0, done.output
     first, *rest = done.stdout.splitlines()
@@ -362,7 +335,7 @@ def test_the_command_shows_what_it_found_out(tiny_hub: TinyHub, known_news: None
     assert lines == [f"{name}: sound" for name in (*BUNDLED, "tiny/bart")], "without a name a line each"
 
 
-def test_a_wrong_entry_is_exit_code_1_and_json_has_all(tiny_hub: TinyHub, known_news: None) -> None:
+def test_a_wrong_entry_is_exit_code_1_and_json_has_all(tiny_hub, known_news):
     done = _check(tiny_hub, max_source_tokens=1100)
     told = "max_source_tokens: 1100 is more than the model's 1024 positions; set max_source_tokens = 1024"
     assert (done.exit_code, done.stdout.splitlines()[-1]) == (1, f"tiny/bart: {told}")

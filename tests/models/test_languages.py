@@ -3,7 +3,6 @@
 import pytest
 
 from models.errors import UnsupportedLanguage
-from models.languages import Languages
 
 BUNDLED = ["en", "fr", "es", "de", "it", "pt", "ru", "zh"]
 
@@ -29,19 +28,19 @@ BUNDLED = ["en", "fr", "es", "de", "it", "pt", "ru", "zh"]
         ("uz_Cyrl", "uz-Cyrl"),
     ],
 )
-def test_targets_by_bcp_47(languages: Languages, code: str, own: str) -> None:
+def test_targets_by_bcp_47(languages, code, own):
     assert languages.normalize(code, "target") == own
 
 
 @pytest.mark.parametrize(("code", "nearest"), [("az-Cyrl", "az"), ("pa-Arab", "pa")])
-def test_a_script_that_no_model_writes_is_no_target(languages: Languages, code: str, nearest: str) -> None:
+def test_a_script_that_no_model_writes_is_no_target(languages, code, nearest):
     with pytest.raises(UnsupportedLanguage) as caught:
         languages.normalize(code, "target")
     assert nearest in (caught.value.allowed or ())
     assert languages.normalize(code, "source") == nearest
 
 
-def test_a_source_in_another_script_is_the_language(languages: Languages) -> None:
+def test_a_source_in_another_script_is_the_language(languages):
     assert languages.normalize("sr-Latn", "source") == "sr"
     assert languages.normalize("uz-Cyrl", "source") == "uz"
 
@@ -60,7 +59,7 @@ def test_a_source_in_another_script_is_the_language(languages: Languages) -> Non
         ("French", None),
     ],
 )
-def test_the_region_of_a_code(languages: Languages, code: str, region: str | None) -> None:
+def test_the_region_of_a_code(languages, code, region):
     assert languages.region(code) == region
 
 
@@ -81,15 +80,13 @@ def test_the_region_of_a_code(languages: Languages, code: str, region: str | Non
         ("es", "MX", "es_MX spa es"),
     ],
 )
-def test_labels_are_tried_in_this_order(
-    languages: Languages, code: str, region: str | None, labels: str
-) -> None:
+def test_labels_are_tried_in_this_order(languages, code, region, labels):
     regional, own = languages.labels(code, region)
     tried = [label for label in (*regional, *own) if label in labels.split()]
     assert list(dict.fromkeys(tried)) == labels.split()
 
 
-def test_every_language_of_opus_mt_has_its_macrolanguages_label(languages: Languages) -> None:
+def test_every_language_of_opus_mt_has_its_macrolanguages_label(languages):
     pairs = "ar ara lv lav sq sqi az aze uz uzb mn mon ps pus or ori yi yid mg mlg ku kur ckb kur sw swa"
     codes = f"{pairs} fa fas ne nep".split()
     for code, label in zip(codes[::2], codes[1::2], strict=True):
@@ -109,13 +106,11 @@ def test_every_language_of_opus_mt_has_its_macrolanguages_label(languages: Langu
         ("ko", []),
     ],
 )
-def test_the_nearest_are_languages_that_a_reader_may_know(
-    languages: Languages, code: str, nearest: list[str]
-) -> None:
+def test_the_nearest_are_languages_that_a_reader_may_know(languages, code, nearest):
     assert languages.nearest(code, BUNDLED)[: len(nearest)] == nearest
     assert bool(languages.nearest(code, BUNDLED)) == bool(nearest)
 
 
-def test_nothing_is_nearest_to_what_is_no_code(languages: Languages) -> None:
+def test_nothing_is_nearest_to_what_is_no_code(languages):
     assert languages.nearest("not a code!", BUNDLED) == []
     assert languages.nearest("fr", ["fr"]) == []

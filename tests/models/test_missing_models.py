@@ -6,20 +6,13 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
-from pathlib import Path
-from typing import Any
 
 import huggingface_hub.constants
 import pytest
-from click.testing import CliRunner, Result
-from conftest import TinyHub
-from flask.testing import FlaskClient
-from hub import Hub
+from click.testing import CliRunner
 
 from models.catalog import Catalog
 from models.hub import HERE_S
-from models.languages import Languages
 from models.store import Store
 from models.translate.route import cautions
 from service.cli.main import cli
@@ -34,20 +27,18 @@ SUMMARIZER = "sshleifer/distilbart-cnn-12-6"
 PULL = re.compile(r"`dragoman (models pull [^`]+)`")
 TEXT = {"text": "A joint statement.", "source": "en", "target": "fr"}
 
-Serve = Callable[..., tuple[FlaskClient, Runtime]]
-
 
 @pytest.fixture
-def folders(tmp_path: Path) -> dict[str, str]:
+def folders(tmp_path):
     return {f"DRAGOMAN_{name}_DIR": str(tmp_path / name) for name in ("CACHE", "DATA")}
 
 
 @pytest.fixture
-def serve(tmp_path: Path) -> Iterator[Serve]:
+def serve(tmp_path):
     """A server's application, with its runtime."""
     opened = []
 
-    def serve(**given: Any) -> tuple[FlaskClient, Runtime]:
+    def serve(**given):
         folders = {"cache_dir": tmp_path / "CACHE", "data_dir": tmp_path / "DATA"}
         runtime = Runtime(Settings(**folders, device="cpu", threads=1, **given))
         opened.append(runtime)
@@ -58,11 +49,11 @@ def serve(tmp_path: Path) -> Iterator[Serve]:
         runtime.close()
 
 
-def run(command: str, folders: dict[str, str]) -> Result:
+def run(command, folders):
     return CliRunner().invoke(cli, command.split(), env=folders)
 
 
-def command_in(message: str) -> str:
+def command_in(message):
     (command,) = PULL.findall(message)
     return str(command)
 
@@ -70,10 +61,8 @@ def command_in(message: str) -> str:
 # ---------------------------------------------------------------------------------------- the command works
 
 
-def test_the_command_in_the_refusal_gets_a_model_that_a_running_server_takes(
-    hub: Hub, tiny_hub: TinyHub, folders: dict[str, str], serve: Serve
-) -> None:
-    hub.add(BETTER, tiny_hub.entry("m2m100").path or Path())
+def test_the_command_in_the_refusal_gets_a_model_that_a_running_server_takes(hub, tiny_hub, folders, serve):
+    hub.add(BETTER, tiny_hub.entry("m2m100").path)
     client, runtime = serve()
     for path in ("/v1/translate", "/v1/jobs"):
         task = {"task": "translate"} if path == "/v1/jobs" else {}
@@ -90,10 +79,8 @@ def test_the_command_in_the_refusal_gets_a_model_that_a_running_server_takes(
     assert (answer.status_code, answer.json["model"]) == (200, BETTER), answer.text
 
 
-def test_a_note_names_the_better_model_and_what_gets_it(
-    hub: Hub, tiny_hub: TinyHub, folders: dict[str, str], serve: Serve
-) -> None:
-    hub.add(BETTER, tiny_hub.entry("m2m100").path or Path())
+def test_a_note_names_the_better_model_and_what_gets_it(hub, tiny_hub, folders, serve):
+    hub.add(BETTER, tiny_hub.entry("m2m100").path)
     told = {}
     for name, given in {
         "default": {},
@@ -115,30 +102,28 @@ def test_a_note_names_the_better_model_and_what_gets_it(
     assert now.endswith(f"{BETTER}, named as `model`, is better")
 
 
-def test_a_language_that_no_model_here_has_names_one_and_what_gets_it(serve: Serve) -> None:
+def test_a_language_that_no_model_here_has_names_one_and_what_gets_it(serve):
     client, _ = serve()
     refused = client.post("/v1/translate", json={**TEXT, "target": "sw"})
     assert refused.json["type"] == "/problems/unsupported-language"
     assert f"{BETTER} would: `dragoman models pull {BETTER}` gets it" in refused.json["detail"]
 
 
-def test_a_name_nearly_right_is_put_right(serve: Serve) -> None:
+def test_a_name_nearly_right_is_put_right(serve):
     client, _ = serve()
     refused = client.post("/v1/translate", json={**TEXT, "model": BETTER.lower()}).json["detail"]
     assert f"{BETTER} is not here: `dragoman models pull {BETTER}` gets it" in refused
 
 
-def test_a_list_of_models_that_leaves_one_out_is_told_by_its_setting(serve: Serve) -> None:
+def test_a_list_of_models_that_leaves_one_out_is_told_by_its_setting(serve):
     client, _ = serve(allow_models=["dragoman/extractive"])
     refused = client.post("/v1/translate", json={**TEXT, "model": BETTER}).json["detail"]
     assert refused == f"{BETTER} is not allowed on this server: DRAGOMAN_ALLOW_MODELS has to name it"
 
 
-def test_a_pattern_is_got_by_its_pair(
-    hub: Hub, tiny_hub: TinyHub, folders: dict[str, str], serve: Serve
-) -> None:
+def test_a_pattern_is_got_by_its_pair(hub, tiny_hub, folders, serve):
     for pair in ("en-fr", "en-de"):
-        hub.add(PATTERN.replace("*", pair), tiny_hub.entry("marian").path or Path())
+        hub.add(PATTERN.replace("*", pair), tiny_hub.entry("marian").path)
     client, _ = serve()
     refused = client.post("/v1/translate", json={**TEXT, "model": PATTERN}).json["detail"]
     assert command_in(refused) == "models pull Helsinki-NLP/opus-mt-en-fr"
@@ -151,9 +136,7 @@ def test_a_pattern_is_got_by_its_pair(
 # ---------------------------------------------------------------------------------------- what comes before
 
 
-def test_what_must_be_done_before_is_told(
-    hub: Hub, tmp_path: Path, languages: Languages, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_what_must_be_done_before_is_told(hub, tmp_path, languages, monkeypatch):
     catalog, store = Catalog.load(languages), Store(tmp_path)
     gated, plain = catalog.get(GATED), catalog.get(BETTER)
     terms = f"agree to its terms on {hub.url}/{GATED}, set HF_TOKEN to a token of that account"
@@ -168,10 +151,8 @@ def test_what_must_be_done_before_is_told(
 
 
 @pytest.mark.parametrize("status", [None, 401, 429, 500])
-def test_a_failed_first_use_says_what_gets_it_later(
-    hub: Hub, tiny_hub: TinyHub, serve: Serve, status: int | None
-) -> None:
-    hub.add(BETTER, tiny_hub.entry("m2m100").path or Path(), gated=401)
+def test_a_failed_first_use_says_what_gets_it_later(hub, tiny_hub, serve, status):
+    hub.add(BETTER, tiny_hub.entry("m2m100").path, gated=401)
     hub.status = status
     client, _ = serve(translate_model=BETTER)
     answer = client.post("/v1/translate", json=TEXT)
@@ -183,7 +164,7 @@ def test_a_failed_first_use_says_what_gets_it_later(
 
 
 @pytest.mark.parametrize("offline", ["0", "1"])
-def test_commands_say_it_too(hub: Hub, folders: dict[str, str], tmp_path: Path, offline: str) -> None:
+def test_commands_say_it_too(hub, folders, tmp_path, offline):
     hub.status = 500
     article, records = tmp_path / "a.txt", tmp_path / "a.jsonl"
     article.write_text("Good morning.")
@@ -198,7 +179,7 @@ def test_commands_say_it_too(hub: Hub, folders: dict[str, str], tmp_path: Path, 
         assert ("unset DRAGOMAN_OFFLINE" in done.stderr) == (offline == "1")
 
 
-def test_a_server_that_may_not_ask_the_hub_begins_no_fetch(hub: Hub, serve: Serve) -> None:
+def test_a_server_that_may_not_ask_the_hub_begins_no_fetch(hub, serve):
     client, runtime = serve(offline=True)
     _, key = runtime.keys.create("operator", admin=True)
     refused = client.post("/v1/models", json={"name": BETTER}, headers={"Authorization": f"Bearer {key}"})
@@ -209,15 +190,12 @@ def test_a_server_that_may_not_ask_the_hub_begins_no_fetch(hub: Hub, serve: Serv
 # ---------------------------------------------------------------------------------------- no hub at the start
 
 
-Start = Callable[..., "subprocess.Popen[str]"]
-
-
 @pytest.fixture
-def start(folders: dict[str, str]) -> Iterator[Start]:
+def start(folders):
     """`dragoman serve`, with arguments and variables; what still runs at the end is killed."""
     started = []
 
-    def start(*arguments: str, **variables: str) -> "subprocess.Popen[str]":
+    def start(*arguments, **variables):
         program = [sys.executable, "-m", "service", "serve", "--port", "0", *arguments]
         environment = {k: v for k, v in os.environ.items() if k not in ("HF_TOKEN", "HF_HUB_OFFLINE")}
         environment |= folders | {"DRAGOMAN_DEVICE": "cpu"} | variables
@@ -232,7 +210,7 @@ def start(folders: dict[str, str]) -> Iterator[Start]:
 
 
 @pytest.fixture
-def nowhere() -> Iterator[str]:
+def nowhere():
     """An address that nobody listens at."""
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))
@@ -240,7 +218,7 @@ def nowhere() -> Iterator[str]:
 
 
 @pytest.fixture
-def silent() -> Iterator[str]:
+def silent():
     """An address that takes no connection, and refuses none."""
     with socket.socket() as full:
         full.bind(("127.0.0.1", 0))
@@ -254,11 +232,8 @@ def silent() -> Iterator[str]:
             each.close()
 
 
-@pytest.mark.parametrize("workers", ["1", "2"])
-@pytest.mark.parametrize("there", ["nowhere", "silent"])
-def test_a_set_without_a_hub_ends_the_start(
-    start: Start, request: pytest.FixtureRequest, there: str, workers: str
-) -> None:
+@pytest.mark.parametrize(("there", "workers"), [("nowhere", "1"), ("silent", "2")])
+def test_a_set_without_a_hub_ends_the_start(start, request, there, workers):
     address = request.getfixturevalue(there)
     began = time.monotonic()
     server = start("--models", "fast", HF_ENDPOINT=address, DRAGOMAN_WORKERS=workers)
@@ -270,7 +245,7 @@ def test_a_set_without_a_hub_ends_the_start(
     assert time.monotonic() - began < HERE_S + 20, "but for the start of a busy machine's Python"
 
 
-def test_settings_that_forbid_the_hub_end_it_too(start: Start, hub: Hub) -> None:
+def test_settings_that_forbid_the_hub_end_it_too(start, hub):
     named = {"DRAGOMAN_TRANSLATE_MODEL": BETTER, "HF_ENDPOINT": hub.url}
     for setting in ("DRAGOMAN_OFFLINE", "HF_HUB_OFFLINE"):
         server = start(**named, **{setting: "1"})
@@ -281,25 +256,22 @@ def test_settings_that_forbid_the_hub_end_it_too(start: Start, hub: Hub) -> None
     assert hub.asked == []
 
 
-def _listens(server: subprocess.Popen[str]) -> bool:
-    assert server.stdout is not None
+def _listens(server):
     first = server.stdout.readline()
     server.terminate()
     server.communicate(timeout=60)
     return "Dragoman listens" in first
 
 
-def test_what_is_in_the_cache_starts_without_a_hub(
-    hub: Hub, tiny_hub: TinyHub, folders: dict[str, str], nowhere: str, start: Start
-) -> None:
-    hub.add(SUMMARIZER, tiny_hub.entry("bart").path or Path())
-    hub.add(PATTERN.replace("*", "en-fr"), tiny_hub.entry("marian").path or Path())
+def test_what_is_in_the_cache_starts_without_a_hub(hub, tiny_hub, folders, nowhere, start):
+    hub.add(SUMMARIZER, tiny_hub.entry("bart").path)
+    hub.add(PATTERN.replace("*", "en-fr"), tiny_hub.entry("marian").path)
     assert run("models pull fast --pairs en-fr", folders).exit_code == 0
     assert _listens(start("--models", "fast", HF_ENDPOINT=nowhere))
 
 
 @pytest.mark.parametrize("status", [None, 503])
-def test_a_slow_or_failing_hub_is_one(hub: Hub, start: Start, status: int | None) -> None:
+def test_a_slow_or_failing_hub_is_one(hub, start, status):
     """The server starts, and asks again as requests come."""
     hub.status = status
     if status is None:

@@ -4,34 +4,29 @@ import json
 import shutil
 import threading
 from dataclasses import replace
-from pathlib import Path
 
 import pytest
-from conftest import TinyHub
 from tiny_models import SENTENCES
 
 from models.codec import Purpose
 from models.engine.native import NativeEngine
-from models.engine.protocol import BatchRecord, Generation
-from models.engine_choice import EngineChoice, EngineMaker
+from models.engine.protocol import Generation
+from models.engine_choice import EngineMaker
 from models.errors import ModelUnavailable
-from models.languages import Languages
-from models.loaded import TextModel
 from models.pool import ModelPool
 from models.store import PreparedFolder
 
 
-def _pool(tiny_hub: TinyHub, languages: Languages, *kinds: str, max_loaded: int = 4) -> ModelPool:
-    engines = EngineMaker(tiny_hub.store, device="cpu", threads=1)
+def _pool(tiny_hub, languages, *kinds, max_loaded=4, **given):
+    engines = EngineMaker(tiny_hub.store, device="cpu", threads=1, **given)
     return ModelPool(tiny_hub.catalog(*kinds), tiny_hub.store, languages, engines, max_loaded=max_loaded)
 
 
-def test_the_least_lately_used_goes_but_never_one_in_use(tiny_hub: TinyHub, languages: Languages) -> None:
+def test_the_least_lately_used_goes_but_never_one_in_use(tiny_hub, languages):
     pool = _pool(tiny_hub, languages, "marian", "bart", "t5", max_loaded=1)
     with pool.use(pool.catalog.get("tiny/marian")) as marian:
         pool.load("tiny/bart")
         assert "tiny/marian" in pool.loaded()
-        assert isinstance(marian, TextModel)
         assert marian.engine.stats().ready
     assert pool.loaded() == ["tiny/marian"]  # bart was idle, and one too many
     pool.load("tiny/t5")
@@ -41,11 +36,11 @@ def test_the_least_lately_used_goes_but_never_one_in_use(tiny_hub: TinyHub, lang
     assert pool.loaded() == []
 
 
-def test_threads_that_need_a_model_load_it_once(tiny_hub: TinyHub, languages: Languages) -> None:
+def test_threads_that_need_a_model_load_it_once(tiny_hub, languages):
     pool = _pool(tiny_hub, languages, "marian")
     seen = []
 
-    def work() -> None:
+    def work():
         with pool.use(pool.catalog.get("tiny/marian")) as model:
             seen.append(id(model))
 
@@ -59,12 +54,9 @@ def test_threads_that_need_a_model_load_it_once(tiny_hub: TinyHub, languages: La
     pool.close()
 
 
-def test_a_failure_is_told_and_tried_again(
-    tiny_hub: TinyHub, languages: Languages, caplog: pytest.LogCaptureFixture
-) -> None:
+def test_a_failure_is_told_and_tried_again(tiny_hub, languages, caplog):
     pool = _pool(tiny_hub, languages, "mt5")
     folder = pool.catalog.get("tiny/mt5").path
-    assert folder is not None
     (folder / "config.json").rename(folder / "config.away")
     assert pool.unready(["tiny/mt5"]) == []
     with pytest.raises(ModelUnavailable, match="tiny/mt5"):
@@ -78,9 +70,7 @@ def test_a_failure_is_told_and_tried_again(
     pool.close()
 
 
-def test_a_broken_conversion_is_no_bug_of_the_callers(
-    tiny_hub: TinyHub, languages: Languages, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_broken_conversion_is_no_bug_of_the_callers(tiny_hub, languages, monkeypatch):
     pool = _pool(tiny_hub, languages, "pegasus")
     model = tiny_hub.store.ct2_folder(pool.catalog.get("tiny/pegasus")) / "model.bin"
     whole = model.read_bytes()
@@ -93,24 +83,10 @@ def test_a_broken_conversion_is_no_bug_of_the_callers(
     pool.close()
 
 
-def test_a_broken_conversion_is_made_anew(tiny_hub: TinyHub, languages: Languages) -> None:
-    pool = _pool(tiny_hub, languages, "pegasus")
-    model = tiny_hub.store.ct2_folder(pool.catalog.get("tiny/pegasus")) / "model.bin"
-    whole = model.read_bytes()
-    model.write_bytes(whole[:1000])
-    pool.load("tiny/pegasus")
-    assert model.read_bytes() == whole
-    pool.close()
-
-
-def test_batches_are_reported_by_model(tiny_hub: TinyHub, languages: Languages) -> None:
-    heard: list[tuple[str, BatchRecord]] = []
-    engines = EngineMaker(
-        tiny_hub.store, device="cpu", threads=1, on_batch=lambda name, record: heard.append((name, record))
-    )
-    pool = ModelPool(tiny_hub.catalog("marian"), tiny_hub.store, languages, engines)
+def test_batches_are_reported_by_model(tiny_hub, languages):
+    heard = []
+    pool = _pool(tiny_hub, languages, "marian", on_batch=lambda *told: heard.append(told))
     with pool.use(pool.catalog.get("tiny/marian")) as model:
-        assert isinstance(model, TextModel)
         purpose = Purpose("translate", "en", "fr")
         decoding = model.codec.decoding(purpose, max_new_tokens=8)
         ids = model.codec.encode("Talks.", purpose)
@@ -122,10 +98,9 @@ def test_batches_are_reported_by_model(tiny_hub: TinyHub, languages: Languages) 
 SEQ2SEQ = ["bart", "pegasus", "t5", "flan-t5", "mt5", "marian", "m2m100", "nllb", "mbart50"]
 
 
-def _tokens(pool: ModelPool, kind: str, num_beams: int) -> list[tuple[int, ...]]:
+def _tokens(pool, kind, num_beams):
     """What a model of the pool writes for three sentences."""
     with pool.use(pool.catalog.get(f"tiny/{kind}")) as model:
-        assert isinstance(model, TextModel)
         task = model.entry.tasks[-1]
         purpose = Purpose(task, "en", "fr" if task == "translate" else None)
         decoding = replace(model.codec.decoding(purpose, max_new_tokens=12), num_beams=num_beams)
@@ -135,19 +110,8 @@ def _tokens(pool: ModelPool, kind: str, num_beams: int) -> list[tuple[int, ...]]
 
 
 @pytest.mark.parametrize("kind", SEQ2SEQ)
-def test_the_native_engine_writes_what_generate_writes(
-    tiny_hub: TinyHub, languages: Languages, kind: str
-) -> None:
-    choices: list[EngineChoice] = ["native", "generate"]
-    pools = [
-        ModelPool(
-            tiny_hub.catalog(kind),
-            tiny_hub.store,
-            languages,
-            EngineMaker(tiny_hub.store, device="cpu", choice=choice),
-        )
-        for choice in choices
-    ]
+def test_the_native_engine_writes_what_generate_writes(tiny_hub, languages, kind):
+    pools = [_pool(tiny_hub, languages, kind, choice=choice) for choice in ("native", "generate")]
     for num_beams in (1, 4):
         native, plain = (_tokens(pool, kind, num_beams) for pool in pools)
         assert native == plain
@@ -160,22 +124,16 @@ def test_the_native_engine_writes_what_generate_writes(
     [(5, {}, (5, 1)), (5, {"num_beams": 6}, (6, 1)), (1, {}, (1, 4)), (4, {}, (4, 1, 8))],
 )
 def test_the_native_engine_is_built_for_the_beams_that_the_codec_asks_for(
-    tiny_hub: TinyHub,
-    languages: Languages,
-    own: int,
-    entry: dict[str, int],
-    widths: tuple[int, ...],
-    tmp_path: Path,
-) -> None:
+    tiny_hub, languages, own, entry, widths, tmp_path
+):
     """Widths that were not foreseen are neither tried nor captured when a model is loaded on a GPU."""
-    shutil.copytree(tiny_hub.entry("bart").path or Path(), tmp_path / "m")
+    shutil.copytree(tiny_hub.entry("bart").path, tmp_path / "m")
     config = tmp_path / "m" / "generation_config.json"
     config.write_text(json.dumps(json.loads(config.read_text("utf-8")) | {"num_beams": own}), "utf-8")
     catalog = tiny_hub.catalog("bart", path=str(tmp_path / "m"), decoding=entry)
     maker = EngineMaker(tiny_hub.store, device="cpu", choice="native")
     pool = ModelPool(catalog, tiny_hub.store, languages, maker)
     with pool.use(catalog.get("tiny/bart")) as model:
-        assert isinstance(model, TextModel)
         assert isinstance(model.engine, NativeEngine)
         assert model.engine.limits.beam_widths == widths
         assert model.codec.decoding(Purpose("summarize", "en"), max_new_tokens=8).num_beams == widths[0]

@@ -1,21 +1,16 @@
 """Ways from language to language: by one model, or by two loaded ones that meet in a language."""
 
-from collections.abc import Sequence
-from pathlib import Path
-from typing import Any
-
 import pytest
 from fake_pool import FakePool
 
 from models.catalog import Catalog, ModelEntry
 from models.errors import ModelUnavailable, UnsupportedLanguage
 from models.hub import FETCHED, RepositoryNotFound
-from models.languages import Languages
 from models.store import Store
 from models.translate.route import Router
 
 
-def _entry(name: str, **fields: Any) -> ModelEntry:
+def _entry(name, **fields):
     return ModelEntry(name=name, family="nllb", tasks=("translate",), **fields)
 
 
@@ -26,14 +21,14 @@ ENTRIES = [
 ]
 
 
-def _router(languages: Languages, loaded: list[str]) -> Router:
+def _router(languages, loaded):
     pool = FakePool(languages)
     pool.catalog = Catalog(ENTRIES)
-    pool.loaded = lambda: loaded  # type: ignore[method-assign]
+    pool.loaded = lambda: loaded
     return Router(pool.as_pool, languages, "one")
 
 
-def _ways(router: Router, source: str, target: str, **options: Any) -> list[tuple[str, str, str]]:
+def _ways(router, source, target, **options):
     hops = router.route(router.entry(None), source, target, **options)
     return [(hop.entry.name, hop.source, hop.target) for hop in hops]
 
@@ -49,16 +44,14 @@ def _ways(router: Router, source: str, target: str, **options: Any) -> list[tupl
         ("ru", "it", [("pairs", "ru", "fr"), ("pairs", "fr", "it")]),
     ],
 )
-def test_two_that_meet_in_a_language_do(
-    languages: Languages, source: str, target: str, ways: list[tuple[str, str, str]]
-) -> None:
+def test_two_that_meet_in_a_language_do(languages, source, target, ways):
     router = _router(languages, ["one", "pairs", "many"])
     assert _ways(router, source, target, with_others=True) == ways
     told = router.reach()[source][target]
     assert told == (ways[0][2] if len(ways) == 2 else None), "as /v1/languages says"
 
 
-def test_three_are_too_many_and_what_is_not_loaded_is_not_taken(languages: Languages) -> None:
+def test_three_are_too_many_and_what_is_not_loaded_is_not_taken(languages):
     router = _router(languages, ["one", "pairs", "many"])
     with pytest.raises(UnsupportedLanguage):
         router.route(router.entry(None), "ru", "pl", with_others=True)
@@ -73,20 +66,20 @@ def test_three_are_too_many_and_what_is_not_loaded_is_not_taken(languages: Langu
     }
 
 
-def test_a_model_that_is_named_is_taken_alone(languages: Languages) -> None:
+def test_a_model_that_is_named_is_taken_alone(languages):
     router = _router(languages, ["one", "pairs", "many"])
     with pytest.raises(UnsupportedLanguage, match="one does not translate Italian"):
         router.route(router.entry("one"), "fr", "it")
 
 
-def test_of_models_by_pair_those_that_are_here_count(languages: Languages, tmp_path: Path) -> None:
+def test_of_models_by_pair_those_that_are_here_count(languages, tmp_path):
     for name in ("opus-mt-fr-en", "opus-mt-en-de", "opus-mt-tc-big-en-it", "opus-mt-ROMANCE-en"):
         home = tmp_path / "hub" / f"models--Helsinki-NLP--{name}"
         for each in ("refs/main", f"snapshots/c0ffee/{FETCHED}"):
             (home / each).parent.mkdir(parents=True)
             (home / each).write_text("c0ffee")
     pool = FakePool(languages)
-    pool.store = Store(tmp_path, offline=True)  # type: ignore[assignment]
+    pool.store = Store(tmp_path, offline=True)
     router = Router(pool.as_pool, languages, "Helsinki-NLP/opus-mt-*")
     reach = router.reach()
     assert (reach["fr"], reach["en"]) == ({"de": "en", "en": None}, {"de": None}), "not by another pattern's"
@@ -97,27 +90,25 @@ def test_of_models_by_pair_those_that_are_here_count(languages: Languages, tmp_p
 class Answering:
     """A store: `here` are the pairs in the cache, and the hub gives `answer` of every other."""
 
-    def __init__(self, here: Sequence[str], answer: ModelUnavailable):
+    def __init__(self, here, answer):
         self._here, self._answer = here, answer
-        self.asked: list[str] = []
+        self.asked = []
 
-    def here(self, entry: ModelEntry) -> bool:
+    def here(self, entry):
         return entry.name.removeprefix("opus-mt-") in self._here
 
-    def require(self, entry: ModelEntry) -> None:
+    def require(self, entry):
         if not self.here(entry):
             self.asked.append(entry.name)
             raise self._answer
 
 
 @pytest.mark.parametrize("answer", [RepositoryNotFound("no such model"), ModelUnavailable("no answer")])
-def test_the_hub_is_asked_once_for_a_pair_and_both_halves_do_without_it(
-    languages: Languages, answer: ModelUnavailable
-) -> None:
+def test_the_hub_is_asked_once_for_a_pair_and_both_halves_do_without_it(languages, answer):
     pool = FakePool(languages)
     pool.catalog = Catalog([_entry("opus-mt-*")])
     store = Answering(["fr-en", "en-de"], answer)
-    pool.store = store  # type: ignore[assignment]
+    pool.store = store
     router = Router(pool.as_pool, languages, "opus-mt-*")
     for _ in range(2):
         hops = router.choose(None, "fr", "de")

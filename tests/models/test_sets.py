@@ -1,16 +1,12 @@
 """Sets of models: what each takes, which suits a machine, and that one word chooses and fetches one."""
 
 import json
-from pathlib import Path
 
 import pytest
 from click.testing import CliRunner
-from conftest import TinyHub
-from hub import Hub
 from pydantic import ValidationError
 
 from models.catalog import Catalog, fitting, load_sets
-from models.languages import Languages
 from service.cli import machine
 from service.cli.main import cli
 from service.settings import Settings
@@ -20,11 +16,11 @@ SUMMARIZER, PATTERN = "sshleifer/distilbart-cnn-12-6", "Helsinki-NLP/opus-mt-*"
 
 
 @pytest.fixture(scope="module")
-def catalog(languages: Languages) -> Catalog:
+def catalog(languages):
     return Catalog.load(languages)
 
 
-def test_every_set_holds_together(catalog: Catalog) -> None:
+def test_every_set_holds_together(catalog):
     sets = load_sets()
     assert list(sets) == ["bundled", "auto", "multilingual", "fast", "good", "instruct"]
     sizes = [each.memory_bytes(catalog, "cuda") for each in sets.values()]
@@ -49,18 +45,16 @@ def test_every_set_holds_together(catalog: Catalog) -> None:
         (2 * GB, 24 * GB, 2, "instruct"),
     ],
 )
-def test_the_largest_that_fits_is_said(
-    catalog: Catalog, memory: int | None, gpu: int | None, cores: float, name: str
-) -> None:
+def test_the_largest_that_fits_is_said(catalog, memory, gpu, cores, name):
     assert fitting(catalog, memory, gpu, cores).name == name
 
 
-def test_the_gpus_memory_is_read() -> None:
+def test_the_gpus_memory_is_read():
     assert machine.gpu_bytes(["NVIDIA H100, 81559 MiB"]) == 81559 << 20
     assert machine.gpu_bytes([]) is machine.gpu_bytes(["a GPU"]) is None
 
 
-def test_a_set_chooses_the_models_and_a_named_model_goes_over_it(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_set_chooses_the_models_and_a_named_model_goes_over_it(monkeypatch):
     monkeypatch.setenv("DRAGOMAN_MODELS", "fast")
     assert (Settings().summarize_model, Settings().translate_model) == (SUMMARIZER, PATTERN)
     assert Settings(models="good").translate_model == "facebook/m2m100_1.2B", (
@@ -73,14 +67,14 @@ def test_a_set_chooses_the_models_and_a_named_model_goes_over_it(monkeypatch: py
 
 
 @pytest.fixture
-def environment(hub: Hub, tiny_hub: TinyHub, tmp_path: Path) -> dict[str, str]:
-    hub.add(SUMMARIZER, tiny_hub.entry("bart").path or Path())
+def environment(hub, tiny_hub, tmp_path):
+    hub.add(SUMMARIZER, tiny_hub.entry("bart").path)
     for pair in ("en-fr", "fr-en"):
-        hub.add(PATTERN.replace("*", pair), tiny_hub.entry("marian").path or Path())
+        hub.add(PATTERN.replace("*", pair), tiny_hub.entry("marian").path)
     return {f"DRAGOMAN_{name}_DIR": str(tmp_path / name) for name in ("CACHE", "DATA")}
 
 
-def test_a_set_is_pulled_and_its_directions_can_be_named(hub: Hub, environment: dict[str, str]) -> None:
+def test_a_set_is_pulled_and_its_directions_can_be_named(hub, environment):
     done = CliRunner().invoke(cli, ["models", "pull", "fast", "--pairs", "en-fr,fr-en"], env=environment)
     assert done.exit_code == 0, done.stderr
     assert [line.split()[0] for line in done.stdout.splitlines()] == [
@@ -93,7 +87,7 @@ def test_a_set_is_pulled_and_its_directions_can_be_named(hub: Hub, environment: 
     assert "to fetch" not in again.stderr
 
 
-def test_one_that_cannot_be_had_does_not_keep_back_the_others(hub: Hub, environment: dict[str, str]) -> None:
+def test_one_that_cannot_be_had_does_not_keep_back_the_others(hub, environment):
     done = CliRunner().invoke(cli, ["models", "pull", "fast", "--pairs", "en-xx,en-fr"], env=environment)
     assert done.exit_code == 1
     assert len(done.stdout.splitlines()) == 2
@@ -102,9 +96,7 @@ def test_one_that_cannot_be_had_does_not_keep_back_the_others(hub: Hub, environm
     ]
 
 
-def test_a_disk_too_small_for_a_set_is_told_before(
-    hub: Hub, environment: dict[str, str], monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_disk_too_small_for_a_set_is_told_before(hub, environment, monkeypatch):
     monkeypatch.setattr(machine, "free_bytes", lambda _: GB)
     done = CliRunner().invoke(cli, ["models", "pull", "good"], env=environment)
     assert done.exit_code == 1
@@ -112,9 +104,7 @@ def test_a_disk_too_small_for_a_set_is_told_before(
     assert hub.asked == []
 
 
-def test_sets_are_listed_with_what_they_take(
-    environment: dict[str, str], monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_sets_are_listed_with_what_they_take(environment, monkeypatch):
     monkeypatch.setattr(machine, "memory", lambda: (8 * GB, 6 * GB))
     monkeypatch.setattr(machine, "gpus", list)
     done = CliRunner().invoke(cli, ["models", "sets"], env=environment | {"DRAGOMAN_MODELS": "good"})

@@ -38,7 +38,7 @@ libc.fflush(None)
 """
 
 
-def _arenas(how: str, **variables: str) -> int:
+def _arenas(how, **variables):
     kept = {name: value for name, value in os.environ.items() if name != ARENAS}
     done = subprocess.run(
         [sys.executable, "-c", PROGRAM, how],
@@ -51,7 +51,7 @@ def _arenas(how: str, **variables: str) -> int:
 
 
 @pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="other C libraries have no arenas")
-def test_each_core_has_one_arena_unless_the_user_says_otherwise() -> None:
+def test_each_core_has_one_arena_unless_the_user_says_otherwise():
     assert _arenas("prepared") == CORES
     assert _arenas("prepared", **{ARENAS: "3"}) == 3
     assert _arenas("as it is") > max(CORES, 3)

@@ -2,7 +2,6 @@
 
 import json
 from itertools import pairwise
-from typing import Any
 
 import pytest
 import regex
@@ -10,16 +9,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 from tiny_models import SENTENCES
-from tokenizers import (
-    Regex,
-    Tokenizer,
-    decoders,
-    models,
-    normalizers,
-    pre_tokenizers,
-    processors,
-    trainers,
-)
+from tokenizers import Regex, Tokenizer, decoders, models, normalizers, pre_tokenizers, processors, trainers
 from transformers import Gemma3ForCausalLM, Gemma3TextConfig
 
 from models.vocabulary import LETTERS, cut_model, cut_tokenizer, needed, rule
@@ -40,7 +30,7 @@ OWN = [
 ]
 
 
-def _spec() -> dict[str, Any]:
+def _spec():
     """A tokenizer as Gemma's is written: spaces as letters, all ways to each token, bytes for the rest."""
     trained = Tokenizer(models.BPE(unk_token="<unk>"))
     trained.normalizer = normalizers.Replace(" ", "▁")
@@ -56,7 +46,7 @@ def _spec() -> dict[str, Any]:
     trained.post_processor = processors.TemplateProcessing(
         single="<bos> $A", pair="<bos> $A <bos> $B", special_tokens=[("<bos>", 2)]
     )
-    spec: dict[str, Any] = json.loads(trained.to_str())
+    spec = json.loads(trained.to_str())
     vocabulary = [
         *ADDED,
         *(f"<0x{i:02X}>" for i in range(256)),
@@ -87,7 +77,7 @@ TEXTS = st.lists(
 ).map(" ".join)
 
 
-def test_some_tokens_go_and_most_of_the_languages_own_stay() -> None:
+def test_some_tokens_go_and_most_of_the_languages_own_stay():
     gone = set(SPEC["model"]["vocab"]) - set(CUT["model"]["vocab"])
     assert {"<table>", "<unused0>", "है", "きました", ")["} <= gone
     own = {"▁ministre", "Министр", "部长", "Übung", "\n", "\n\n", "<bos>", "ż", "<0xC3>"}
@@ -95,7 +85,7 @@ def test_some_tokens_go_and_most_of_the_languages_own_stay() -> None:
 
 
 @given(TEXTS)
-def test_a_text_of_kept_tokens_is_cut_as_before_and_no_text_is_unknown_or_lost(text: str) -> None:
+def test_a_text_of_kept_tokens_is_cut_as_before_and_no_text_is_unknown_or_lost(text):
     before, after = WHOLE_TOKENIZER.encode(text), CUT_TOKENIZER.encode(text)
     if set(before.ids) <= set(KEPT):
         assert after.tokens == before.tokens
@@ -107,31 +97,31 @@ def test_a_text_of_kept_tokens_is_cut_as_before_and_no_text_is_unknown_or_lost(t
 
 
 @pytest.mark.parametrize("token", ["▁Straße", "Übung", "NATO", "▁…”", "».", "министр", "中国", "ł", "€", "."])
-def test_what_holds_of_a_token_holds_of_each_of_its_parts(token: str) -> None:
+def test_what_holds_of_a_token_holds_of_each_of_its_parts(token):
     parts = (token[i:j] for i in range(len(token)) for j in range(i + 1, len(token) + 1))
     assert all(regex.fullmatch(EXPRESSION, part, regex.VERSION1) for part in parts)
 
 
 @pytest.mark.parametrize("token", ["getElement", "▁żó", "है", "さん", "});", "çãó"])
-def test_what_none_of_the_languages_writes_goes(token: str) -> None:
+def test_what_none_of_the_languages_writes_goes(token):
     assert regex.fullmatch(EXPRESSION, token, regex.VERSION1) is None
 
 
-def test_with_a_language_of_unknown_letters_all_tokens_stay() -> None:
+def test_with_a_language_of_unknown_letters_all_tokens_stay():
     assert rule(("en", "pl")) is None
     assert rule(()) is None
 
 
-def test_han_stays_only_for_chinese() -> None:
+def test_han_stays_only_for_chinese():
     assert regex.fullmatch(rule(("en",)) or "", "中国", regex.VERSION1) is None
 
 
 @pytest.mark.parametrize("model", [{"type": "Unigram", "byte_fallback": True}, {"type": "BPE"}])
-def test_a_vocabulary_of_another_kind_stays_whole(model: dict[str, Any]) -> None:
+def test_a_vocabulary_of_another_kind_stays_whole(model):
     assert needed({"model": {**model, "vocab": {"a": 0}}, "added_tokens": []}, EXPRESSION, ()) is None
 
 
-def _model() -> Gemma3ForCausalLM:
+def _model():
     torch.manual_seed(3)
     config = Gemma3TextConfig(
         vocab_size=len(SPEC["model"]["vocab"]),
@@ -151,7 +141,7 @@ def _model() -> Gemma3ForCausalLM:
 
 
 @pytest.mark.parametrize("num_beams", [1, 3])
-def test_the_model_answers_as_before_where_it_used_kept_tokens_alone(num_beams: int) -> None:
+def test_the_model_answers_as_before_where_it_used_kept_tokens_alone(num_beams):
     whole, cut = _model(), _model()
     cut_model(cut, KEPT)
     assert cut.config.vocab_size == cut.get_input_embeddings().weight.shape[0] == len(KEPT)
@@ -171,7 +161,7 @@ def test_the_model_answers_as_before_where_it_used_kept_tokens_alone(num_beams: 
     assert same > 0
 
 
-def test_special_ids_are_numbered_anew() -> None:
+def test_special_ids_are_numbered_anew():
     cut = _model()
     cut.generation_config.eos_token_id = [1, KEPT[6]]
     cut_model(cut, KEPT)

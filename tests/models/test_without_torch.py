@@ -7,15 +7,12 @@ import json
 import os
 import subprocess
 import sys
-from pathlib import Path
 
 import pytest
-from conftest import TinyHub
 
 from models.catalog import Catalog
 from models.errors import ModelUnavailable
 from models.hf_import import in_subprocess
-from models.languages import Languages
 from models.store import Store, module_folder
 from models.summarize.encoder import ConvertedEncoder, SentenceEncoder, encoder_of
 
@@ -38,16 +35,14 @@ print(json.dumps([answers, [name for name in heavy if name in sys.modules]]))
 
 
 @pytest.fixture(scope="module")
-def store(tmp_path_factory: pytest.TempPathFactory, languages: Languages) -> Store:
+def store(tmp_path_factory, languages):
     """Models, of which the sentence encoder is converted."""
     store = Store(tmp_path_factory.mktemp("cache"), offline=True)
     store.ct2_folder(Catalog.load(languages).get("dragoman/extractive"))
     return store
 
 
-def test_a_server_prepares_models_and_answers_without_torch(
-    tiny_hub: TinyHub, store: Store, tmp_path: Path
-) -> None:
+def test_a_server_prepares_models_and_answers_without_torch(tiny_hub, store, tmp_path):
     variables = {
         "DRAGOMAN_CATALOG": str(tiny_hub.catalog_file("marian")),
         "DRAGOMAN_TRANSLATE_MODEL": "tiny/marian",
@@ -71,7 +66,7 @@ def test_a_server_prepares_models_and_answers_without_torch(
     assert there.read_bytes() == here.read_bytes()
 
 
-def test_vectors_are_those_of_torch(languages: Languages, store: Store) -> None:
+def test_vectors_are_those_of_torch(languages, store):
     entry = Catalog.load(languages).get("dragoman/extractive")
     sentences = [f"Sentence {i} is {'quite ' * (i % 4)}long." for i in range(20)] + [
         "Much too long. " * 99,
@@ -89,19 +84,19 @@ def test_vectors_are_those_of_torch(languages: Languages, store: Store) -> None:
 
 
 @pytest.fixture
-def no_torch(monkeypatch: pytest.MonkeyPatch) -> None:
+def no_torch(monkeypatch):
     """Have this process seem not to have imported torch."""
     monkeypatch.delitem(sys.modules, "torch")
 
 
 @pytest.mark.usefixtures("no_torch")
-def test_work_apart_is_done_by_another_process() -> None:
+def test_work_apart_is_done_by_another_process():
     assert in_subprocess(os.getpid) != os.getpid()
     assert in_subprocess(os.write, 1, b"not among the answers") == 21
 
 
 @pytest.mark.usefixtures("no_torch")
-def test_errors_of_work_apart_are_raised_here() -> None:
+def test_errors_of_work_apart_are_raised_here():
     with pytest.raises(ModelUnavailable, match="nowhere with the bundled weights is not installed"):
         in_subprocess(module_folder, "nowhere")
     with pytest.raises(FileNotFoundError):
@@ -110,5 +105,5 @@ def test_errors_of_work_apart_are_raised_here() -> None:
         in_subprocess(os._exit, 3)
 
 
-def test_with_torch_there_is_no_other_process() -> None:
+def test_with_torch_there_is_no_other_process():
     assert in_subprocess(os.getpid) == os.getpid()

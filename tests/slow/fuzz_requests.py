@@ -31,6 +31,8 @@ class Route:
     """Of the bodies; none for a route without."""
     bodies: Sequence[Mapping[str, Any]] = ()
     query: Mapping[str, Any] = ()  # type: ignore[assignment]
+    lines: str = "Vienna,Vienne\nferry,bac\n"
+    """The body, of a route that has a media type and no bodies."""
 
     @property
     def file(self) -> bool:
@@ -173,6 +175,33 @@ _TOOL: dict[str, Any] = {
 }
 
 
+_TOOLS: dict[str, dict[str, Any]] = {
+    "summarize": {"text": "The ferry did not sail. It was windy.", "length": "headline"},
+    "check": {"source": "Some 40 slept there.", "output": "Some 60 slept there.", "kind": "summary"},
+    "clean": {"html": "<p>Good morning.</p>"},
+}
+_MCP = [
+    *(_TOOL | {"params": {"name": name, "arguments": given}} for name, given in _TOOLS.items()),
+    *(
+        _TOOL | {"method": method, "params": {}}
+        for method in ("tools/list", "ping", "server/discover", "subscriptions/listen", "resources/list")
+    ),
+    {"jsonrpc": "2.0", "method": "notifications/initialized"},
+    _TOOL
+    | {
+        "method": "initialize",
+        "params": {
+            "protocolVersion": "2025-06-18",
+            "capabilities": {},
+            "clientInfo": {"name": "fuzz", "version": "1"},
+        },
+    },
+]
+_TMX = """<tmx version="1.4"><header srclang="en"/><body><tu>
+<tuv xml:lang="en"><seg>Good morning.</seg></tuv><tuv xml:lang="fr"><seg>Bonjour.</seg></tuv>
+</tu></body></tmx>"""
+
+
 def _without(fields: Mapping[str, Any], *names: str) -> dict[str, Any]:
     return {name: value for name, value in fields.items() if name not in names}
 
@@ -182,7 +211,7 @@ def _assistants() -> list[Route]:
     return [
         Route("POST", "/v1/chat/completions", JSON, chats),
         Route("GET", "/v1/models/translate:fr"),
-        Route("POST", "/mcp", JSON, [_TOOL, _TOOL | {"method": "tools/list", "params": {}}]),
+        Route("POST", "/mcp", JSON, [_TOOL, *_MCP]),
     ]
 
 
@@ -230,6 +259,7 @@ def compatible() -> list[Route]:
         face = _FACE if task == "translation" else _FACE | {"parameters": {}}
         routes.append(Route("POST", f"/pipeline/{task}", JSON, [face, {"inputs": "A text. Another."}]))
         routes.append(Route("GET", f"/pipeline/{task}/health"))
+    routes.append(Route("POST", "/v1/memory", "application/x-tmx+xml", lines=_TMX))
     routes.append(
         Route("POST", "/v1/glossaries", "text/csv", query={"name": "a", "source": "en", "target": "fr"})
     )
@@ -365,9 +395,7 @@ class _Making:
         rng, route = self._rng, self._route
         if not route.bodies:
             if route.media_type:  # lines, as a glossary's
-                return route.media_type, text(rng, "Vienna,Vienne\nferry,bac\n").encode(
-                    "utf-8", "surrogatepass"
-                )
+                return route.media_type, text(rng, route.lines).encode("utf-8", "surrogatepass")
             return ("", b"") if rng.random() < 0.97 else (JSON, json_bytes(rng, {"a": text(rng)}))
         fields: Any = dict(rng.choice(route.bodies))
         if route.media_type == JSON and rng.random() < ATTACKED:

@@ -5,6 +5,7 @@ from html import escape
 from io import BytesIO
 from zipfile import ZipFile
 
+import made_documents
 from linear_texts import Fed, pieces
 
 
@@ -50,20 +51,7 @@ def pdf_of(fed: Fed) -> bytes:
         b"<</Length %d>>stream\n%s\nendstream" % (len(stream), stream),
         b"<</Type/Font/Subtype/Type1/BaseFont/Helvetica>>",
     ]
-    out = b"%PDF-1.4\n"
-    starts = []
-    for number, each in enumerate(objects, 1):
-        starts.append(len(out))
-        out += b"%d 0 obj%s endobj\n" % (number, each)
-    table = b"".join(b"%010d 00000 n \n" % start for start in starts)
-    return (
-        out
-        + b"xref\n0 6\n0000000000 65535 f \n%strailer<</Size 6/Root 1 0 R>>\nstartxref\n%d\n%%%%EOF"
-        % (
-            table,
-            len(out),
-        )
-    )
+    return made_documents.pdf_of(objects)
 
 
 def office_of(fed: Fed, name: str, kind: str, body: str) -> bytes:

@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
-from urllib.parse import urlsplit
+from urllib.parse import urlencode, urlsplit
 
 import made_documents
 from server_process import BenchServer
@@ -213,6 +213,25 @@ class SoakCaller:
             assert b"Vienna\tVienne" in self._ask("GET", f"/v1/glossaries/{made}/entries.tsv").body
         finally:
             self._remove(f"/v1/glossaries/{made}")
+
+    def do_memory(self) -> None:
+        text = f"{SENTENCES[0]} It was day {self._rng.randrange(10**9)}."
+        body = {"source": "en", "target": "fr", "entries": {text: "Ce jour-là."}}
+        assert self._post("/v1/memory", body)["kept"] == 1
+        assert text.encode() in self._ask("GET", "/v1/memory.tmx").body
+        self._remove(f"/v1/memory?{urlencode({'text': text})}")
+
+    def do_chat(self) -> None:
+        body = {"model": "translate:fr", "messages": [{"role": "user", "content": self._text()}]}
+        assert self._post("/v1/chat/completions", body)["choices"][0]["message"]["content"]
+
+    def do_assistant(self) -> None:
+        text = self._text()
+        given = {"name": "translate", "arguments": {"text": text, "source": "en", "target": "fr"}}
+        body = {"jsonrpc": "2.0", "id": 1, "method": "tools/call", "params": given}
+        headers = [JSON, ("Accept", "application/json, text/event-stream")]
+        told = json.loads(self._ask("POST", "/mcp", headers, json.dumps(body).encode()).body)
+        self._same(f"translate {text}", told["result"]["structuredContent"]["translation"])
 
     def do_metrics(self) -> None:
         assert b"dragoman_" in self._ask("GET", "/metrics").body

@@ -23,8 +23,8 @@ from zlib import crc32
 
 import pytest
 from linear_arguments import arguments
-from linear_code import Expression, Subject, expressions, subjects
-from linear_texts import UNITS, Case, Fed, pairs, singles
+from linear_code import expressions, subjects
+from linear_texts import UNITS, Fed, pairs, singles
 from linear_values import NOTHING_TO_FEED
 from pydantic import ValidationError
 
@@ -47,14 +47,14 @@ Run = Callable[[Fed], float]
 
 
 @pytest.fixture(autouse=True)
-def _without_collector() -> Iterator[None]:
+def _without_collector():
     gc.disable()
     yield
     gc.enable()
     gc.collect(1)
 
 
-def _timed(work: Callable[[], object]) -> float:
+def _timed(work):
     start = time.thread_time()
     try:
         found = work()
@@ -65,8 +65,8 @@ def _timed(work: Callable[[], object]) -> float:
     return time.thread_time() - start
 
 
-def _call(subject: Subject) -> Run:
-    def run(fed: Fed) -> float:
+def _call(subject):
+    def run(fed):
         try:
             given, named = arguments(subject.name, subject.call, subject.owner, fed)
         except (DragomanError, ValidationError):
@@ -76,12 +76,12 @@ def _call(subject: Subject) -> Run:
     return run
 
 
-def _match(expression: Expression) -> Run:
+def _match(expression):
     find = expression.pattern.finditer if expression.is_searched else expression.pattern.match
     return lambda fed: _timed(lambda: find(fed.text))
 
 
-def _too_slow(run: Run, case: Case, floor_s: float) -> str | None:
+def _too_slow(run, case, floor_s):
     """What to report if the work grows faster than the text."""
     for size, most_s in ((TINY, HOPELESS_S / 20), (SHORT, HOPELESS_S)):
         short = run(case.make(size))
@@ -108,18 +108,18 @@ def _too_slow(run: Run, case: Case, floor_s: float) -> str | None:
     return f"{case.name}: {told} s for {CONFIRMED}, {2 * CONFIRMED}, ... characters"
 
 
-def _cases(name: str) -> Iterator[Case]:
+def _cases(name):
     """Yield all cases for one subject, in an order that depends on its name alone."""
 
-    def place(case: Case) -> int:
+    def place(case):
         return crc32(f"{name} {case.name}".encode("utf-8", "replace"))
 
     yield from sorted((case for unit in UNITS for case in singles(unit)), key=place)
     yield from sorted(pairs(), key=place)
 
 
-def _check(name: str, run: Run, floor_s: float) -> None:
-    slow: list[str] = []
+def _check(name, run, floor_s):
+    slow = []
     end = time.thread_time() + BUDGET_S
     for case in _cases(name):
         if report := _too_slow(run, case, floor_s):

@@ -90,8 +90,9 @@ class Reply:
 class Connection:
     """One caller's connection, opened anew whenever the server, or an error, has closed it."""
 
-    def __init__(self, port: int, timeout_s: float):
+    def __init__(self, port: int, timeout_s: float, *, source: str = "127.0.0.1"):
         self._address = ("127.0.0.1", port)
+        self._source = (source, 0)
         self._timeout_s = timeout_s
         self._sock: socket.socket | None = None
 
@@ -105,7 +106,7 @@ class Connection:
         self.close()
         for wait_s in (0.05, 0.2, 0.0):
             try:
-                self._sock = socket.create_connection(self._address, self._timeout_s)
+                self._sock = socket.create_connection(self._address, self._timeout_s, self._source)
                 break
             except OSError as error:
                 if not wait_s:

@@ -3,8 +3,6 @@
 import json
 import logging
 import os
-from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 from http_fakes import FakeRuntime, settings
@@ -21,13 +19,13 @@ from service.store.suggestions import Suggestions
 
 
 @pytest.fixture
-def loose_umask() -> Iterator[None]:
+def loose_umask():
     before = os.umask(0o022)
     yield
     os.umask(before)
 
 
-def _filled(folder: Path) -> None:
+def _filled(folder):
     runtime = FakeRuntime(settings(data_dir=folder))
     jobs = JobService(runtime)
     jobs.start()
@@ -41,7 +39,7 @@ def _filled(folder: Path) -> None:
 
 
 @pytest.mark.usefixtures("loose_umask")
-def test_nobody_else_reads_what_is_kept(tmp_path: Path) -> None:
+def test_nobody_else_reads_what_is_kept(tmp_path):
     folder = tmp_path / "new" / "data"
     _filled(folder)
     modes = {file.name: oct(file.stat().st_mode & 0o777) for file in folder.iterdir()}
@@ -51,7 +49,7 @@ def test_nobody_else_reads_what_is_kept(tmp_path: Path) -> None:
 
 
 @pytest.mark.usefixtures("loose_umask")
-def test_files_of_an_older_version_are_closed_and_a_folder_is_left_as_it_was(tmp_path: Path) -> None:
+def test_files_of_an_older_version_are_closed_and_a_folder_is_left_as_it_was(tmp_path):
     (tmp_path / "data").mkdir(mode=0o750)
     _filled(tmp_path / "data")
     for file in (tmp_path / "data").iterdir():
@@ -62,10 +60,10 @@ def test_files_of_an_older_version_are_closed_and_a_folder_is_left_as_it_was(tmp
 
 
 @pytest.mark.parametrize("path", ["/v1/jobs", "/v1/glossaries", "/suggest"])
-def test_a_caller_learns_no_paths(tmp_path: Path, path: str, caplog: pytest.LogCaptureFixture) -> None:
+def test_a_caller_learns_no_paths(tmp_path, path, caplog):
     (tmp_path / "data").write_text("a file where the folder should be")
     runtime = FakeRuntime(settings(data_dir=tmp_path / "data"))
-    runtime.suggestions = Suggestions(tmp_path / "data" / "suggestions.jsonl")  # type: ignore[attr-defined]
+    runtime.suggestions = Suggestions(tmp_path / "data" / "suggestions.jsonl")
     client = create_app(runtime).test_client()
     if path == "/suggest":
         answer = client.post(path, json={"q": "a", "s": "b", "source": "en", "target": "fr"})
@@ -76,7 +74,7 @@ def test_a_caller_learns_no_paths(tmp_path: Path, path: str, caplog: pytest.LogC
     assert str(tmp_path / "data") in caplog.text
 
 
-def test_the_command_line_is_told_where(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_command_line_is_told_where(tmp_path, monkeypatch):
     from click.testing import CliRunner
 
     monkeypatch.setenv("DRAGOMAN_DATA_DIR", str(tmp_path / "data"))
@@ -86,7 +84,7 @@ def test_the_command_line_is_told_where(tmp_path: Path, monkeypatch: pytest.Monk
     assert done.exit_code == 1 and str(tmp_path / "data") in done.stderr
 
 
-def test_a_broken_file_names_itself(tmp_path: Path) -> None:
+def test_a_broken_file_names_itself(tmp_path):
     (tmp_path / "keys.sqlite").write_bytes(b"no database" * 100)
     with pytest.raises(StoreUnavailable, match=r"the keys \(keys\.sqlite\)"):
         Keys(tmp_path).all()
@@ -95,12 +93,12 @@ def test_a_broken_file_names_itself(tmp_path: Path) -> None:
 # ---------------------------------------------------------------------- suggestions
 
 
-def _suggest(kept: Suggestions, caller: str, text: str = "x" * 100) -> None:
+def _suggest(kept, caller, text="x" * 100):
     kept.add(text=text, translation="y", source="en", target="fr", caller=caller)
 
 
-def test_one_caller_does_not_fill_the_suggestions(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(suggestions, "CALLER_BYTES", 1000)
+def test_one_caller_does_not_fill_the_suggestions(tmp_path, monkeypatch):
+    monkeypatch.setattr(suggestions, "SUGGESTION_BYTES_OF_A_CALLER", 1000)
     file = tmp_path / "suggestions.jsonl"
     kept = Suggestions(file)
     with pytest.raises(InvalidInput, match="this caller already has"):
@@ -116,11 +114,9 @@ def test_one_caller_does_not_fill_the_suggestions(tmp_path: Path, monkeypatch: p
     _suggest(again, "address-1")
 
 
-def test_each_worker_counts_only_what_the_others_added(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_each_worker_counts_only_what_the_others_added(tmp_path, monkeypatch):
     workers = [Suggestions(tmp_path / "suggestions.jsonl") for _ in range(2)]
-    read: list[str] = []
+    read = []
     loads = json.loads
     monkeypatch.setattr(suggestions.json, "loads", lambda line: (read.append(line), loads(line))[1])
     for i in range(10):
@@ -128,10 +124,8 @@ def test_each_worker_counts_only_what_the_others_added(
     assert len(read) == 9
 
 
-def test_full_suggestions_are_refused_and_the_log_says_so(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
-) -> None:
-    monkeypatch.setattr(suggestions, "MAX_BYTES", 1000)
+def test_full_suggestions_are_refused_and_the_log_says_so(tmp_path, monkeypatch, caplog):
+    monkeypatch.setattr(suggestions, "SUGGESTION_BYTES", 1000)
     kept = Suggestions(tmp_path / "suggestions.jsonl")
     caplog.set_level(logging.ERROR)
     with pytest.raises(InvalidInput, match="suggestions are full"):

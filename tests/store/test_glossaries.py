@@ -3,24 +3,19 @@
 import csv
 import io
 import sqlite3
-from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
-from pathlib import Path
-from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from models.errors import InvalidInput, UnsupportedLanguage
-from models.languages import Languages
 from service.errors import StoreUnavailable, UnknownGlossary
 from service.store.glossaries import (
     MOST_GLOSSARIES,
     Dictionary,
     Glossaries,
-    TextForm,
     checked_entries,
     read_entries,
     write_tsv,
@@ -32,18 +27,18 @@ ENTRIES = st.dictionaries(TERM, TERM, min_size=1, max_size=8)
 
 
 @pytest.fixture
-def glossaries(tmp_path: Path, languages: Languages) -> Glossaries:
+def glossaries(tmp_path, languages):
     return Glossaries(tmp_path / "deep" / "glossaries.sqlite", languages)
 
 
-def names(**entries: str) -> Dictionary:
+def names(**entries):
     return Dictionary("en", "fr", entries)
 
 
 # ---------------------------------------------------------------------- the store
 
 
-def test_a_glossary_comes_back_as_it_was_put_in(glossaries: Glossaries) -> None:
+def test_a_glossary_comes_back_as_it_was_put_in(glossaries):
     made = glossaries.create(" Names ", [Dictionary("EN-us", "fra_Latn", {" the Hague ": "La Haye"})])
     again = Glossaries(glossaries._database.file, glossaries._languages)  # as after a restart
     assert again.get(made.id) == made
@@ -51,16 +46,14 @@ def test_a_glossary_comes_back_as_it_was_put_in(glossaries: Glossaries) -> None:
     assert again.entries(made.id, "en", "FR") == {"the Hague": "La Haye"}
 
 
-def test_looking_one_up_reads_its_own_pair_alone(
-    glossaries: Glossaries, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_looking_one_up_reads_its_own_pair_alone(glossaries, monkeypatch):
     steps = 0
 
-    def count() -> None:
+    def count():
         nonlocal steps
         steps += 1
 
-    def connect(*given: Any, **options: Any) -> sqlite3.Connection:
+    def connect(*given, **options):
         db = _connect(*given, **options)
         db.set_progress_handler(count, 10)
         return db
@@ -79,7 +72,7 @@ def test_looking_one_up_reads_its_own_pair_alone(
     assert spent[1] < 2 * spent[0]
 
 
-def test_entries_are_added_or_replaced(glossaries: Glossaries) -> None:
+def test_entries_are_added_or_replaced(glossaries):
     made = glossaries.create(
         "names", [names(cat="chat", dog="chien"), Dictionary("en", "de", {"cat": "Katze"})]
     )
@@ -91,7 +84,7 @@ def test_entries_are_added_or_replaced(glossaries: Glossaries) -> None:
     assert after.name == "animals"
 
 
-def test_what_is_deleted_is_gone(glossaries: Glossaries) -> None:
+def test_what_is_deleted_is_gone(glossaries):
     made = glossaries.create("names", [names(cat="chat"), Dictionary("en", "de", {"cat": "Katze"})])
     glossaries.delete_dictionary(made.id, "en", "fr")
     with pytest.raises(UnknownGlossary, match="nothing for en to fr"):
@@ -105,7 +98,7 @@ def test_what_is_deleted_is_gone(glossaries: Glossaries) -> None:
     assert glossaries.entries(remade.id, "en", "fr") == {"hen": "poule"}, "no entries are left over"
 
 
-def test_it_is_found_by_id_and_by_name(glossaries: Glossaries) -> None:
+def test_it_is_found_by_id_and_by_name(glossaries):
     made = glossaries.create("names", [names(cat="chat"), Dictionary("de", "fr", {"Hund": "chien"})])
     by_source = {"en": {"cat": "chat"}, "de": {"Hund": "chien"}}
     assert glossaries.targets("names", "fr-CA") == glossaries.targets(made.id, "fr") == by_source
@@ -131,16 +124,14 @@ def test_it_is_found_by_id_and_by_name(glossaries: Glossaries) -> None:
         ("n", Dictionary("en", "fr", {"a": "b", " a ": "c"}), "entries"),
     ],
 )
-def test_what_is_no_glossary_is_refused_whole(
-    glossaries: Glossaries, name: str, dictionary: Dictionary, field: str
-) -> None:
+def test_what_is_no_glossary_is_refused_whole(glossaries, name, dictionary, field):
     with pytest.raises(InvalidInput) as wrong:
         glossaries.create(name, [Dictionary("de", "fr", {"gut": "bien"}), dictionary])
     assert wrong.value.field == field
     assert glossaries.all() == []
 
 
-def test_a_wrong_update_changes_nothing(glossaries: Glossaries) -> None:
+def test_a_wrong_update_changes_nothing(glossaries):
     made = glossaries.create("names", [names(cat="chat")])
     for wrong in (Dictionary("en", "xx", {"a": "b"}), Dictionary("en", "fr", {})):
         with pytest.raises((UnsupportedLanguage, InvalidInput)):
@@ -151,7 +142,7 @@ def test_a_wrong_update_changes_nothing(glossaries: Glossaries) -> None:
     assert glossaries.entries(made.id, "en", "fr") == {"cat": "chat"}
 
 
-def test_there_is_an_end_to_it(glossaries: Glossaries, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_there_is_an_end_to_it(glossaries, monkeypatch):
     assert MOST_GLOSSARIES >= 1000
     monkeypatch.setattr("service.store.glossaries.MOST_GLOSSARIES", 2)
     monkeypatch.setattr("service.store.glossaries.MOST_CHARACTERS", 10)
@@ -163,7 +154,7 @@ def test_there_is_an_end_to_it(glossaries: Glossaries, monkeypatch: pytest.Monke
         glossaries.create("n", [names(a="b")])
 
 
-def test_each_caller_has_a_share_of_the_disk(tmp_path: Path, languages: Languages) -> None:
+def test_each_caller_has_a_share_of_the_disk(tmp_path, languages):
     file = tmp_path / "glossaries.sqlite"
     all_of_them = Glossaries(file, languages, max_bytes=10_000)
     large = names(**{f"term{i}": "x" * 500 for i in range(12)})
@@ -193,7 +184,7 @@ def test_each_caller_has_a_share_of_the_disk(tmp_path: Path, languages: Language
     assert sum(f.stat().st_size for f in tmp_path.iterdir()) < 1_000_000
 
 
-def test_reading_waits_for_no_writer(tmp_path: Path, languages: Languages) -> None:
+def test_reading_waits_for_no_writer(tmp_path, languages):
     file = tmp_path / "glossaries.sqlite"
     glossaries = Glossaries(file, languages)
     glossaries.create("n", [names(cat="chat")])
@@ -203,7 +194,7 @@ def test_reading_waits_for_no_writer(tmp_path: Path, languages: Languages) -> No
         assert glossaries.of(None, "address-1").all()
 
 
-def test_a_file_that_is_no_database_is_said_so(tmp_path: Path, languages: Languages) -> None:
+def test_a_file_that_is_no_database_is_said_so(tmp_path, languages):
     file = tmp_path / "glossaries.sqlite"
     file.write_text("this is no database, and long enough to look at " * 10)
     with pytest.raises(StoreUnavailable, match=r"glossaries\.sqlite"):
@@ -213,7 +204,7 @@ def test_a_file_that_is_no_database_is_said_so(tmp_path: Path, languages: Langua
         Glossaries(tmp_path / "file" / "glossaries.sqlite", languages).all()
 
 
-def test_threads_may_share_it(glossaries: Glossaries) -> None:
+def test_threads_may_share_it(glossaries):
     with ThreadPoolExecutor(8) as pool:
         made = list(pool.map(lambda i: glossaries.create(f"n{i}", [names(cat=f"chat{i}")]), range(16)))
     assert {g.id for g in glossaries.all()} == {g.id for g in made}
@@ -223,15 +214,13 @@ def test_threads_may_share_it(glossaries: Glossaries) -> None:
 # ---------------------------------------------------------------------- texts
 
 
-@settings(deadline=None)
 @given(ENTRIES)
-def test_tab_separated_lines_come_back(entries: dict[str, str]) -> None:
+def test_tab_separated_lines_come_back(entries):
     assert read_entries(write_tsv(entries), "tsv") == entries
 
 
-@settings(deadline=None)
 @given(ENTRIES, st.sampled_from(["\n", "\r\n"]), st.booleans())
-def test_comma_separated_lines_come_back(entries: dict[str, str], end: str, codes: bool) -> None:
+def test_comma_separated_lines_come_back(entries, end, codes):
     text = io.StringIO()
     writer = csv.writer(text, lineterminator=end)
     writer.writerows([*entry, "en", "fr"] if codes else entry for entry in entries.items())
@@ -252,13 +241,13 @@ def test_comma_separated_lines_come_back(entries: dict[str, str], end: str, code
         ("a\tb\u2028c\n", "tsv", "control character"),
     ],
 )
-def test_a_wrong_line_refuses_the_text(text: str, form: TextForm, said: str) -> None:
+def test_a_wrong_line_refuses_the_text(text, form, said):
     with pytest.raises(InvalidInput, match=said) as wrong:
         read_entries(text, form, "tsv")
     assert wrong.value.field == "tsv"
 
 
-def test_checked_names_the_term() -> None:
-    check: Callable[[dict[str, str]], dict[str, str]] = checked_entries
+def test_checked_names_the_term():
+    check = checked_entries
     with pytest.raises(InvalidInput, match="'cat'"):
         check({"cat": ""})

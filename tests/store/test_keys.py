@@ -3,10 +3,9 @@
 import json
 import sqlite3
 import stat
-from pathlib import Path
 
 import pytest
-from click.testing import CliRunner, Result
+from click.testing import CliRunner
 
 from models.errors import InvalidInput
 from service.cli.main import cli
@@ -17,21 +16,21 @@ from service.store.keys import FILE, Keys
 
 
 @pytest.fixture
-def keys(tmp_path: Path) -> Keys:
+def keys(tmp_path):
     return Keys(tmp_path / "deep")
 
 
 @pytest.fixture
-def data_dir(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+def data_dir(tmp_path, monkeypatch):
     monkeypatch.setenv("DRAGOMAN_DATA_DIR", str(tmp_path))
     return tmp_path
 
 
-def dragoman(*arguments: str) -> Result:
+def dragoman(*arguments):
     return CliRunner().invoke(cli, ["keys", *arguments])
 
 
-def test_a_key_is_found_by_itself_alone(keys: Keys) -> None:
+def test_a_key_is_found_by_itself_alone(keys):
     made, secret = keys.create("newsroom", rate="60/minute", daily_characters=1000)
     other, _ = keys.create("archive")
     assert keys.find(secret) == made
@@ -47,13 +46,13 @@ def test_a_key_is_found_by_itself_alone(keys: Keys) -> None:
             keys.find(wrong)
 
 
-def test_keys_do_not_repeat_and_hold_32_random_bytes(keys: Keys) -> None:
+def test_keys_do_not_repeat_and_hold_32_random_bytes(keys):
     secrets = {keys.create("same")[1] for _ in range(5)}
     assert len(secrets) == 5
     assert all(secret.startswith("drg_") and len(secret) == 4 + 43 for secret in secrets)
 
 
-def test_no_key_is_written_down(keys: Keys, tmp_path: Path) -> None:
+def test_no_key_is_written_down(keys, tmp_path):
     made, secret = keys.create("newsroom")
     file = tmp_path / "deep" / FILE
     kept = file.read_bytes()
@@ -62,7 +61,7 @@ def test_no_key_is_written_down(keys: Keys, tmp_path: Path) -> None:
     assert stat.S_IMODE(file.stat().st_mode) == 0o600
 
 
-def test_nothing_is_made_where_there_are_no_keys(tmp_path: Path) -> None:
+def test_nothing_is_made_where_there_are_no_keys(tmp_path):
     keys = Keys(tmp_path / "none")
     assert keys.all() == [] and not keys.any()
     with pytest.raises(UnknownKey):
@@ -70,7 +69,7 @@ def test_nothing_is_made_where_there_are_no_keys(tmp_path: Path) -> None:
     assert not (tmp_path / "none").exists()
 
 
-def test_a_revoked_key_is_told_apart(keys: Keys) -> None:
+def test_a_revoked_key_is_told_apart(keys):
     made, secret = keys.create("newsroom")
     first = keys.revoke(made.id)
     assert first.revoked is not None
@@ -82,7 +81,7 @@ def test_a_revoked_key_is_told_apart(keys: Keys) -> None:
         keys.revoke("x")
 
 
-def test_a_running_server_hears_of_what_another_process_did(keys: Keys, tmp_path: Path) -> None:
+def test_a_running_server_hears_of_what_another_process_did(keys, tmp_path):
     elsewhere = Keys(tmp_path / "deep")
     made, secret = elsewhere.create("newsroom")
     assert keys.find(secret) == made
@@ -91,9 +90,9 @@ def test_a_running_server_hears_of_what_another_process_did(keys: Keys, tmp_path
         keys.find(secret)
 
 
-def test_a_key_is_found_without_reading_the_others(keys: Keys, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_key_is_found_without_reading_the_others(keys, monkeypatch):
     made = [keys.create(f"key {i}")[1] for i in range(20)]
-    read: list[object] = []
+    read = []
     _key = store._key
     monkeypatch.setattr(store, "_key", lambda row: read.append(row) or _key(row))
     assert keys.find(made[7]).name == "key 7" and keys.any()
@@ -101,25 +100,25 @@ def test_a_key_is_found_without_reading_the_others(keys: Keys, monkeypatch: pyte
 
 
 @pytest.mark.parametrize("name", ["", "  ", "two\nlines", "x" * 201])
-def test_names_are_one_line(keys: Keys, name: str) -> None:
+def test_names_are_one_line(keys, name):
     with pytest.raises(InvalidInput) as raised:
         keys.create(name)
     assert raised.value.field == "NAME"
 
 
-def test_a_broken_file_is_said(tmp_path: Path) -> None:
+def test_a_broken_file_is_said(tmp_path):
     (tmp_path / FILE).write_bytes(b"no database" * 100)
     with pytest.raises(StoreUnavailable, match="cannot be used"):
         Keys(tmp_path).find("drg_x")
 
 
 @pytest.mark.parametrize("rate", ["60/minute", "10/second;1000/day", "5 per 2 hours"])
-def test_rates(rate: str) -> None:
+def test_rates(rate):
     assert checked_rate(rate) == rate
 
 
 @pytest.mark.parametrize("rate", ["", "60", "fast", "60/fortnight", "0/minute", "-1/minute"])
-def test_what_is_no_rate(keys: Keys, rate: str) -> None:
+def test_what_is_no_rate(keys, rate):
     with pytest.raises(InvalidInput, match="is not a rate"):
         checked_rate(rate)
     with pytest.raises(InvalidInput):
@@ -130,7 +129,7 @@ def test_what_is_no_rate(keys: Keys, rate: str) -> None:
 # ---------------------------------------------------------------------- the command
 
 
-def test_a_key_is_printed_once_and_works(data_dir: Path) -> None:
+def test_a_key_is_printed_once_and_works(data_dir):
     done = dragoman("create", "newsroom", "--rate", "60/minute", "--daily-characters", "5")
     secret = done.stdout.strip()
     assert (done.exit_code, Keys(data_dir).find(secret).name) == (0, "newsroom")
@@ -139,7 +138,7 @@ def test_a_key_is_printed_once_and_works(data_dir: Path) -> None:
     assert "newsroom" in shown.stdout and "60/minute" in shown.stdout and secret not in shown.stdout
 
 
-def test_keys_as_json(data_dir: Path) -> None:
+def test_keys_as_json(data_dir):
     made = json.loads(dragoman("create", "[red]Ünï", "--json").stdout)
     (listed,) = json.loads(dragoman("list", "--json").stdout)
     assert listed == {name: value for name, value in made.items() if name != "key"}
@@ -147,7 +146,7 @@ def test_keys_as_json(data_dir: Path) -> None:
     assert "[red]Ünï" in dragoman("list").stdout
 
 
-def test_revoking(data_dir: Path) -> None:
+def test_revoking(data_dir):
     secret = dragoman("create", "newsroom").stdout.strip()
     (key,) = Keys(data_dir).all()
     assert dragoman("revoke", key.id).exit_code == 0
@@ -158,7 +157,7 @@ def test_revoking(data_dir: Path) -> None:
     assert (wrong.exit_code, wrong.stdout) == (2, "") and "nothing" in wrong.stderr
 
 
-def test_wrong_use_is_said_in_a_line(data_dir: Path) -> None:
+def test_wrong_use_is_said_in_a_line(data_dir):
     for arguments, said in (
         (["create", "x", "--rate", "fast"], "60/minute"),
         (["create", "x", "--daily-characters", "0"], "1"),
@@ -170,13 +169,13 @@ def test_wrong_use_is_said_in_a_line(data_dir: Path) -> None:
     assert not list(data_dir.iterdir())
 
 
-def test_a_wrong_rate_in_the_environment_is_named(data_dir: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_wrong_rate_in_the_environment_is_named(data_dir, monkeypatch):
     monkeypatch.setenv("DRAGOMAN_RATE_LIMIT", "fast")
     done = dragoman("list")
     assert done.exit_code == 2 and "DRAGOMAN_RATE_LIMIT is 'fast'" in done.stderr
 
 
-def test_names_are_no_sql(keys: Keys) -> None:
+def test_names_are_no_sql(keys):
     made, _ = keys.create("x'); DROP TABLE key; --")
     assert keys.all() == [made]
     with sqlite3.connect(keys._file) as db:

@@ -1,14 +1,11 @@
 """Translation memory: what people made of sentences is taken as it stands, by its owner alone."""
 
-from collections.abc import Iterator
-from pathlib import Path
 from typing import cast
 
 import pytest
 from compat_runtime import CompatRuntime
 from compat_runtime import settings as compat_settings
 from fake_pool import FakePool, cipher
-from flask.testing import FlaskClient
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from lxml import etree
@@ -18,7 +15,7 @@ from models.errors import InvalidInput
 from models.languages import Languages
 from models.text.detect import LanguageDetector
 from models.translate.sentence import MemoryMatch
-from models.translate.translator import Translation, TranslationRequest, Translator
+from models.translate.translator import TranslationRequest, Translator
 from service.http.app import create_app
 from service.job_schemas import stored_options
 from service.jobs import JobService
@@ -51,26 +48,23 @@ TMX = b"""<?xml version="1.0"?>
 
 
 @pytest.fixture
-def memory(tmp_path: Path, languages: Languages) -> TranslationMemory:
+def memory(tmp_path, languages):
     return TranslationMemory(tmp_path / "memory.sqlite", languages, max_bytes=10_000)
 
 
-def _translated(recall: object, **request: object) -> Translation:
+def _translated(recall, **request):
     pool = FakePool(Languages.load(), change=cipher)
     translator = Translator(
-        pool.as_pool,
-        Languages.load(),
-        LanguageDetector(),
-        default_model="dragoman/gemma3-270m-translate",
+        pool.as_pool, Languages.load(), LanguageDetector(), default_model="dragoman/gemma3-270m-translate"
     )
-    given = TranslationRequest(**{"text": REPORT, "source": "en", "target": "fr", **request})  # type: ignore[arg-type]
-    return run(translator.steps(given, recall)).unwrap()  # type: ignore[arg-type]
+    given = TranslationRequest(**{"text": REPORT, "source": "en", "target": "fr", **request})
+    return run(translator.steps(given, recall)).unwrap()
 
 
 # ------------------------------------------------------------------------------------- translations
 
 
-def test_a_sentence_that_is_there_is_taken_as_it_stands(memory: TranslationMemory) -> None:
+def test_a_sentence_that_is_there_is_taken_as_it_stands(memory):
     memory.add([PAIR])
     done = _translated(memory.recall)
     first, second, third = done.segments
@@ -81,7 +75,7 @@ def test_a_sentence_that_is_there_is_taken_as_it_stands(memory: TranslationMemor
     assert "1 of 3 segments are as your translation memory has them" in done.notes
 
 
-def test_a_memory_that_cannot_be_read_is_a_note(memory: TranslationMemory) -> None:
+def test_a_memory_that_cannot_be_read_is_a_note(memory):
     memory.add([PAIR])
     memory._database.file.write_bytes(b"no database" * 1000)
     done = _translated(memory.recall)
@@ -89,9 +83,7 @@ def test_a_memory_that_cannot_be_read_is_a_note(memory: TranslationMemory) -> No
     assert any("the translation memory (memory.sqlite) cannot be used" in note for note in done.notes)
 
 
-def test_it_is_not_looked_at_where_the_request_says_so_or_the_pair_is_another(
-    memory: TranslationMemory,
-) -> None:
+def test_it_is_not_looked_at_where_the_request_says_so_or_the_pair_is_another(memory):
     memory.add([PAIR])
     without = _translated(None).translation
     assert _translated(memory.recall, memory=False).translation == without
@@ -99,7 +91,7 @@ def test_it_is_not_looked_at_where_the_request_says_so_or_the_pair_is_another(
     assert FRENCH not in _translated(memory.recall, target="de").translation
 
 
-def test_a_near_sentence_with_the_same_facts_is_an_alternative(memory: TranslationMemory) -> None:
+def test_a_near_sentence_with_the_same_facts_is_an_alternative(memory):
     memory.add(
         [
             TmxPair("en", "fr", "The ministers met on Sundays.", "Presque."),
@@ -120,7 +112,7 @@ def test_a_near_sentence_with_the_same_facts_is_an_alternative(memory: Translati
     assert _translated(memory.recall).segments[0].alternatives is None
 
 
-def test_a_sentence_with_markup_inside_goes_through_the_model(memory: TranslationMemory) -> None:
+def test_a_sentence_with_markup_inside_goes_through_the_model(memory):
     memory.add([PAIR])
     done = _translated(memory.recall, text="<p>The <b>talks</b> go on.</p>", format="html")
     assert done.segments[0].from_memory is None
@@ -132,7 +124,7 @@ def test_a_sentence_with_markup_inside_goes_through_the_model(memory: Translatio
 # ------------------------------------------------------------------------------------- the store
 
 
-def test_nothing_of_one_callers_memory_reaches_another(memory: TranslationMemory) -> None:
+def test_nothing_of_one_callers_memory_reaches_another(memory):
     anna, berta, nobody = memory.of("k1", "key-1"), memory.of("k2", "key-2"), memory.of(None, "address-1")
     anna.add([PAIR])
     assert anna.recall([ENGLISH], "en", "fr", 1) == [MemoryMatch(FRENCH)]
@@ -145,7 +137,7 @@ def test_nothing_of_one_callers_memory_reaches_another(memory: TranslationMemory
     assert anna.pairs() == []
 
 
-def test_the_later_of_two_counts_and_a_full_memory_keeps_what_it_had(memory: TranslationMemory) -> None:
+def test_the_later_of_two_counts_and_a_full_memory_keeps_what_it_had(memory):
     memory.add([PAIR, TmxPair("en", "fr", f"  {ENGLISH} ", "Ils continuent.")])
     assert memory.recall([ENGLISH], "en", "fr", 0) == [MemoryMatch("Ils continuent.")]
     many = [TmxPair("en", "fr", f"Sentence {i}.", "Phrase.") for i in range(100)]
@@ -158,10 +150,10 @@ def test_the_later_of_two_counts_and_a_full_memory_keeps_what_it_had(memory: Tra
         memory.add([TmxPair("en", "en-GB", "A.", "B.")])
 
 
-def test_the_nearest_of_long_sentences_are_looked_for_among_few(tmp_path: Path, languages: Languages) -> None:
+def test_the_nearest_of_long_sentences_are_looked_for_among_few(tmp_path, languages):
     memory = TranslationMemory(tmp_path / "memory.sqlite", languages, max_bytes=64 << 20)
     memory.add([TmxPair("en", "fr", f"{i:03d} " + "word " * 900, f"{i}") for i in range(300)])
-    compared: list[int] = []
+    compared = []
     near = translation_memory.nearest
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(
@@ -176,12 +168,12 @@ def test_the_nearest_of_long_sentences_are_looked_for_among_few(tmp_path: Path, 
 
 
 @pytest.mark.parametrize("character", ["\0", "\x08", "\ud800", "\ufffe"])
-def test_what_no_file_can_hold_is_refused(memory: TranslationMemory, character: str) -> None:
+def test_what_no_file_can_hold_is_refused(memory, character):
     with pytest.raises(InvalidInput, match="control characters"):
         memory.add([TmxPair("en", "fr", f"The{character}talks go on.", FRENCH)])
 
 
-def test_many_sentences_are_looked_up_at_once(memory: TranslationMemory) -> None:
+def test_many_sentences_are_looked_up_at_once(memory):
     memory.add([PAIR])
     texts = [f"Sentence {i}." for i in range(1000)] + [ENGLISH]
     assert [i for i, each in enumerate(memory.recall(texts, "en", "fr", 0)) if each.text] == [1000]
@@ -190,7 +182,7 @@ def test_many_sentences_are_looked_up_at_once(memory: TranslationMemory) -> None
 # ------------------------------------------------------------------------------------- TMX
 
 
-def test_a_tmx_file_is_read_without_its_codes_and_entities() -> None:
+def test_a_tmx_file_is_read_without_its_codes_and_entities():
     assert read_tmx(TMX) == [
         TmxPair("en-US", "fr-FR", ENGLISH, FRENCH),
         TmxPair("en-US", "de-DE", ENGLISH, "Die Gespräche dauern an."),
@@ -209,22 +201,22 @@ WORDS = (
 )
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(st.lists(st.tuples(WORDS, WORDS), min_size=1, max_size=5))
-def test_what_is_written_is_read_again(texts: list[tuple[str, str]]) -> None:
+def test_what_is_written_is_read_again(texts):
     pairs = [TmxPair("en", "fr", *each) for each in texts]
     written = "".join(write_tmx(pairs)).encode()
     assert etree.fromstring(written).tag == "tmx"
     assert [(normal(each.text), normal(each.translation)) for each in read_tmx(written)] == texts
 
 
-def test_a_text_is_paired_by_sentence_where_both_have_as_many() -> None:
+def test_a_text_is_paired_by_sentence_where_both_have_as_many():
     two = paired("The talks go on. Nobody left.", f"{FRENCH} Personne n'est parti.", "en", "fr")
     assert two == [PAIR, TmxPair("en", "fr", "Nobody left.", "Personne n'est parti.")]
     assert len(paired("The talks go on. Nobody left.", FRENCH, "en", "fr")) == 1
 
 
-def test_a_files_memory_is_by_languages(languages: Languages) -> None:
+def test_a_files_memory_is_by_languages(languages):
     own = file_memory(read_tmx(TMX), languages)
     assert own([ENGLISH], "en", "de", 0) == [MemoryMatch("Die Gespräche dauern an.")]
     assert own([ENGLISH], "en", "it", 0) == [MemoryMatch()]
@@ -234,17 +226,17 @@ def test_a_files_memory_is_by_languages(languages: Languages) -> None:
 
 
 @pytest.fixture
-def runtime(tmp_path: Path) -> CompatRuntime:
+def runtime(tmp_path):
     return CompatRuntime(compat_settings(data_dir=tmp_path))
 
 
 @pytest.fixture
-def client(runtime: CompatRuntime) -> Iterator[FlaskClient]:
-    with create_app(runtime).test_client() as client:  # type: ignore[arg-type]
+def client(runtime):
+    with create_app(runtime).test_client() as client:
         yield client
 
 
-def test_what_is_kept_over_http_is_used_by_every_way_in(client: FlaskClient) -> None:
+def test_what_is_kept_over_http_is_used_by_every_way_in(client):
     entries = {"source": "en", "target": "fr", "entries": {ENGLISH: FRENCH}}
     made = client.post("/v1/memory", json=entries)
     assert (made.status_code, made.json["kept"]) == (201, 1)
@@ -260,7 +252,7 @@ def test_what_is_kept_over_http_is_used_by_every_way_in(client: FlaskClient) -> 
     assert "from_memory" not in again["segments"][0]
 
 
-def test_a_suggestion_counts_from_then_on(client: FlaskClient) -> None:
+def test_a_suggestion_counts_from_then_on(client):
     suggestion = {"q": ENGLISH, "s": FRENCH, "source": "en", "target": "fr"}
     assert client.post("/suggest", json=suggestion).json == {"success": True}
     done = client.post("/translate", json={"q": ENGLISH, "source": "en", "target": "fr"})
@@ -274,9 +266,7 @@ FORWARDED = {"X-Forwarded-For": "192.0.2.1"}
 
 
 @pytest.mark.parametrize(("headers", "has_key"), [(CROSS, False), (CROSS, True), (FORWARDED, False)])
-def test_a_stranger_neither_writes_nor_reads_one(
-    runtime: CompatRuntime, headers: dict[str, str], has_key: bool
-) -> None:
+def test_a_stranger_neither_writes_nor_reads_one(runtime, headers, has_key):
     jobs = JobService(cast(Runtime, runtime))
     client = create_app(cast(Runtime, runtime), jobs=jobs).test_client()
     own = {"X-API-Key": runtime.keys.create("reader")[1]} if has_key else {}
@@ -297,7 +287,7 @@ def test_a_stranger_neither_writes_nor_reads_one(
         assert stored_options(jobs.store.get(job, owner)).memory is memory
 
 
-def test_tmx_goes_in_and_out(client: FlaskClient) -> None:
+def test_tmx_goes_in_and_out(client):
     made = client.post("/v1/memory", data=TMX, content_type=TMX_TYPE)
     assert (made.status_code, made.json["kept"]) == (201, 2)
     out = client.get("/v1/memory.tmx?target=fr")

@@ -1,13 +1,8 @@
 """Extractive summaries in languages that the sentence encoder does not know: done all the same, and said."""
 
-from collections.abc import Iterator
-
 import pytest
-from conftest import TinyHub
-from flask.testing import FlaskClient
 
 from models.catalog import Catalog
-from models.languages import Languages
 from service.http.app import create_app
 from service.runtime import Runtime
 from service.settings import Settings
@@ -19,7 +14,7 @@ FRENCH = (
 
 
 @pytest.fixture(scope="module")
-def client(tiny_hub: TinyHub, tmp_path_factory: pytest.TempPathFactory) -> Iterator[FlaskClient]:
+def client(tiny_hub, tmp_path_factory):
     folder = tmp_path_factory.mktemp("runtime")
     runtime = Runtime(
         Settings(
@@ -34,13 +29,13 @@ def client(tiny_hub: TinyHub, tmp_path_factory: pytest.TempPathFactory) -> Itera
     runtime.close()
 
 
-def _notes(client: FlaskClient, text: str) -> list[str]:
+def _notes(client, text):
     answer = client.post("/v1/summarize", json={"text": text, "length": "headline"})
     assert answer.status_code == 200, answer.text
     return [note for note in answer.json["notes"] if "was trained on" in note]
 
 
-def test_a_language_that_the_encoder_does_not_know_is_said(client: FlaskClient) -> None:
+def test_a_language_that_the_encoder_does_not_know_is_said(client):
     lines = [FRENCH + f"La prochaine rencontre aura lieu au printemps {year}." for year in range(2020, 2026)]
     assert _notes(client, "\n\n".join(lines)) == [
         "dragoman/extractive was trained on English: in French it picks less surely"
@@ -49,7 +44,7 @@ def test_a_language_that_the_encoder_does_not_know_is_said(client: FlaskClient) 
     assert _notes(client, english) == []
 
 
-def test_another_encoder_is_in_the_catalog(languages: Languages) -> None:
+def test_another_encoder_is_in_the_catalog(languages):
     entry = Catalog.load(languages).get("sentence-transformers/paraphrase-multilingual-MiniLM-L12-v2")
     assert entry.kind == "extractive" and {"fr", "ru", "zh"} < set(entry.trained_languages)
     assert entry.languages == (), "it takes others too"

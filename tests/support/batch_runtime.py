@@ -19,21 +19,14 @@ from functools import partial
 from pathlib import Path
 
 from fake_pool import FakePool
-from fake_runtime import FakeStore
+from fake_runtime import PooledRuntime
 
 import service.batch.executor as executor
 import service.batch.run  # here, and not in each process
 import service.batch.windows as windows
 import service.problems  # noqa: F401
-from models.better import BetterModels, Betters
-from models.checker import Checker
-from models.driver import run_all
 from models.engine.protocol import EngineStats, Output
 from models.errors import DeadlineExceeded, EngineFailed
-from models.languages import Languages
-from models.summarize.summarizer import Summarizer
-from models.text.detect import LanguageDetector
-from models.translate.translator import Translator
 from service.cli.main import cli
 from service.cli.session import Session
 
@@ -96,7 +89,8 @@ class CompanyEngine:
 
     def _answer(self, generation, future, mark):
         text = _text(generation)
-        first = generation.decoding.num_beams == 1  # the echo is tried once more, with beams
+        searched = generation.decoding  # the echo is tried once more, with beams, and then scored
+        first = searched.num_beams == 1 and not searched.only_scores
         if self._log is not None and first and text != "Yes.":
             with self._log.open("a") as file:
                 file.write(text + "\n")
@@ -118,46 +112,24 @@ def _text(generation):
     return "".join(map(chr, generation.source_ids[1:-1]))
 
 
-class BatchRuntime:
+class BatchRuntime(PooledRuntime):
     """What the batch commands need of a runtime."""
 
     def __init__(self, settings, log=None, delay_s=0.0, revision="r1"):
-        self.settings = settings
         self._log = log
-        self.languages = Languages.load()
-        self.detector = LanguageDetector()
-        pool = FakePool(self.languages)
-        pool.engine = self.engine = CompanyEngine(log, delay_s)
-        pool.load = lambda name: None
+        self.engine = CompanyEngine(log, delay_s)
+        pool = FakePool(engine=self.engine)
         pool.owner = lambda engine: pool.catalog.get(settings.translate_model)
-        self.pool, self.catalog = pool, pool.catalog
-        self.store = FakeStore()
+        pool.store.revisions = dict.fromkeys((e.name for e in pool.catalog.entries), revision)
+        super().__init__(settings.model_copy(update={"summarize_model": "facebook/bart-large-cnn"}), pool)
+        self.settings = settings
         self.device = "cuda" if settings.device == "cuda" else "cpu"
-        self.store.revisions = dict.fromkeys((e.name for e in pool.catalog.entries), revision)
-        self.better = BetterModels(Betters(), pool, self.store, in_background=False)
-        self.translator = Translator(
-            pool, self.languages, self.detector, default_model=settings.translate_model
-        )
-        self.summarizer = Summarizer(
-            pool,
-            self.languages,
-            self.detector,
-            self.translator,
-            Checker(pool, self.languages, self.detector),
-            default_model="facebook/bart-large-cnn",
-        )
 
     def part_engines(self, kept=None):
         """One engine for all processes, as it were: their submissions must not overlap either."""
         shared = kept or self._log.with_name(self._log.name + ".busy")
         self.engine.busy = FileLock(shared)
         return shared
-
-    def run_all(self, tasks, *, timeout_s=None, wait=False, stop=None):
-        return run_all(tasks, wait=wait)
-
-    def close(self):
-        pass
 
 
 def opened(log, delay_s, settings):

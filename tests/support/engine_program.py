@@ -1,24 +1,24 @@
 """A process with a fake engine in the place of `service.engine_process`: it starts in a moment.
 
-The engine answers with the source reversed, one token in about a millisecond. POISON ends the process.
+The engine answers with the source reversed, one token in about a millisecond. POISON ends the process, LOST
+the device.
 """
 
 import os
 import pickle
 import sys
-import threading
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
-from multiprocessing.connection import Listener
 
-from models.engine.batching import BatchingEngine
-from models.engine.process import EngineServer
+from models.engine.batching import CPU_SIZES, BatchingEngine
+from models.engine.process import EngineServer, serve_until_closed
 from models.engine.protocol import BatchRecord, Generation, Output
 from models.errors import ModelUnavailable
 
 POISON = 99
+LOST = 98
 STEP_S = 0.001
 
 
@@ -34,6 +34,11 @@ class ReversingBackend:
 
     max_source_tokens = 64
     workers = 1
+    sizes = CPU_SIZES
+    alive = True
+
+    def is_alive(self) -> bool:
+        return self.alive
 
     def vocabulary_size(self) -> int:
         return 100
@@ -48,6 +53,9 @@ class ReversingBackend:
         for step in range(max(len(output.token_ids) for output in outputs)):
             time.sleep(STEP_S)
             for generation, output in zip(batch, outputs, strict=True):
+                if LOST in generation.source_ids:
+                    self.alive = False
+                    raise RuntimeError("an illegal memory access was encountered")
                 if POISON in generation.source_ids:
                     os._exit(3)
                 if generation.on_token is not None and step < len(output.token_ids):
@@ -72,10 +80,7 @@ def main() -> None:
         lambda entry: reversing(entry, partial(host.on_batch, entry.name)),
         lambda: ["reversing: it is a fake"],
     )
-    with Listener(start.address, "AF_UNIX", authkey=start.key) as listener:
-        threading.Thread(target=host.serve, args=(listener,), daemon=True).start()
-        sys.stdin.buffer.read()
-    os._exit(0)
+    serve_until_closed(host, start.address, start.key)
 
 
 if __name__ == "__main__":

@@ -10,19 +10,25 @@ from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future
 from contextlib import contextmanager
 from dataclasses import replace
+from functools import cache
 from pathlib import Path
 from typing import Any, Literal, cast
 
 from models.catalog import Catalog, ModelEntry
 from models.codec import Codec, Purpose
 from models.engine.protocol import Decoding, EngineStats, Generation, Output
-from models.errors import EngineFailed
+from models.errors import EngineFailed, ModelUnavailable
 from models.hub import RepositoryNotFound
 from models.languages import Languages
 from models.load_progress import LoadProgress
 from models.loaded import TextModel
 from models.pool import ModelPool
 from models.store import Store
+
+LANGUAGES = Languages.load()
+
+HUB_ONLY = "facebook/bart-large-cnn"
+"""Where the hub would have it, it cannot be reached."""
 
 CHARACTERS_A_TOKEN = 5
 """What real tokens have, about: limits that are counted in tokens are meant so."""
@@ -54,12 +60,18 @@ class FakeCodec:
 
     def decoding(self, purpose: Purpose, *, max_new_tokens: int, min_new_tokens: int = 0) -> Decoding:
         most = min(max_new_tokens * CHARACTERS_A_TOKEN, self.entry.max_new_tokens)
-        return Decoding(max_new_tokens=most, min_new_tokens=min_new_tokens * CHARACTERS_A_TOKEN)
+        beams = self.entry.decoding.get("num_beams", 1)
+        return Decoding(
+            max_new_tokens=most, min_new_tokens=min_new_tokens * CHARACTERS_A_TOKEN, num_beams=beams
+        )
 
     def decode(self, ids: tuple[int, ...]) -> str:
         return "".join(map(chr, ids))
 
     decode_begun = decode
+
+    def pieces(self, ids: tuple[int, ...]) -> list[str]:
+        return list(self.decode(ids))
 
     def has_region(self, purpose: Purpose) -> bool:
         return False
@@ -102,27 +114,60 @@ def _output(text: str, most: int) -> Output:
 
 
 class FakeStore:
-    """A hub that has the repositories in `pairs` and no others."""
+    """A cache with the bundled models, and a hub that has the repositories in `pairs` and no others."""
 
     offline = True
-    cache = Path()
+    cache = Path("/nowhere")
 
-    def __init__(self, pairs: Sequence[str]):
+    def __init__(self, pairs: Sequence[str] = ()):
         self.pairs = pairs
+        self.revisions: dict[str, str] = {}
+        self.problems: dict[str, list[str]] = {}
 
     def require(self, entry: ModelEntry) -> None:
         self.folder(entry)
-
-    def here(self, entry: ModelEntry) -> bool:
-        return entry.bundled
-
-    def how_to_get(self, entry: ModelEntry) -> str:
-        return Store(Path("/nowhere")).how_to_get(entry)
 
     def folder(self, entry: ModelEntry) -> Path:
         if not any((entry.repository or "").endswith(pair) for pair in self.pairs):
             raise RepositoryNotFound(f"the hub has no {entry.repository}")
         return Path()
+
+    def here(self, entry: ModelEntry) -> bool:
+        return entry.bundled
+
+    def bytes_on_disk(self, entry: ModelEntry) -> int | None:
+        return 10**8 if entry.bundled else None
+
+    def is_prepared(self, entry: ModelEntry) -> bool:
+        return entry.bundled
+
+    def state(self, entry: ModelEntry) -> str:
+        return "ready" if entry.bundled else "not pulled"
+
+    def pull(self, entry: ModelEntry, tell: object = None) -> str:
+        if entry.name == HUB_ONLY:
+            raise ModelUnavailable(f"{entry.name} is not in the cache and the model hub cannot be reached")
+        return self.revision(entry)
+
+    def how_to_get(self, entry: ModelEntry) -> str:
+        return Store(self.cache).how_to_get(entry)
+
+    def revision(self, entry: ModelEntry) -> str:
+        return self.revisions.get(entry.name, "r1")
+
+    def found(self, entry: ModelEntry) -> None:
+        return None
+
+    def pulled(self, pattern: ModelEntry) -> list[ModelEntry]:
+        return []
+
+    def check(self, entry: ModelEntry) -> list[str]:
+        return self.problems.get(entry.name, [])
+
+
+@cache
+def _shipped() -> tuple[ModelEntry, ...]:
+    return Catalog.load(LANGUAGES).entries
 
 
 class FakePool:
@@ -130,21 +175,26 @@ class FakePool:
 
     def __init__(
         self,
-        languages: Languages,
+        languages: Languages = LANGUAGES,
         change: Callable[[str], str] = str.upper,
         pairs: Sequence[str] = (),
+        *,
+        engine: Any = None,
         **changes: Any,
     ):
         self.load_progress = LoadProgress()
-        self.catalog = Catalog([replace_entry(e, changes) for e in Catalog.load(languages).entries])
+        self.catalog = Catalog([entry.model_copy(update=changes) for entry in _shipped()])
         self.store = FakeStore(pairs)
-        self.engine = FakeEngine(change)
+        self.engine = engine or FakeEngine(change)
         self.used: list[str] = []
 
     @contextmanager
     def use(self, entry: ModelEntry) -> Iterator[TextModel]:
         self.used.append(entry.name)
         yield TextModel(entry, cast(Codec, FakeCodec(entry)), self.engine)
+
+    def load(self, name: str) -> None:
+        pass
 
     def loaded(self) -> list[str]:
         return []
@@ -158,10 +208,16 @@ class FakePool:
     def is_ready(self, entry: ModelEntry, *, wait_s: float) -> bool:
         return True
 
+    def owner(self, engine: object) -> ModelEntry | None:
+        """None, so that no outputs are kept from one job to another."""
+        return None
+
+    def stats(self) -> dict[str, EngineStats]:
+        return {}
+
+    def unready(self, names: Sequence[str]) -> list[str]:
+        return []
+
     @property
     def as_pool(self) -> ModelPool:
         return cast(ModelPool, self)
-
-
-def replace_entry(entry: ModelEntry, changes: dict[str, Any]) -> ModelEntry:
-    return entry.model_copy(update=changes)

@@ -1,75 +1,67 @@
-"""A runtime without models, and the program with it: `python -m fake_runtime summarize FILE`."""
+"""Runtimes without models: the real one over a fake pool, and the same with tasks that answer at once.
+
+`python -m fake_runtime summarize FILE` is `dragoman summarize FILE` over the latter.
+"""
 
 import hashlib
+import logging
 import sys
-from pathlib import Path
+
+from fake_pool import LANGUAGES, FakePool
 
 from models.better import BetterModels, Betters
 from models.catalog import Catalog
-from models.driver import run_all
-from models.errors import ModelUnavailable
-from models.languages import Languages
 from models.steps import Usage
 from models.summarize.summarizer import Summary, SummarySentence, SummarySource
 from models.text.detect import Detection, LanguageDetector
 from models.text.span import Span
 from models.translate.translator import Segment, Translation
-from service.cli.main import cli
-from service.cli.session import Session
+from service.children import Children
+from service.http.server import Server
+from service.log import configure_log
+from service.runtime import Runtime
+from service.store.glossaries import Glossaries
+from service.store.keys import Keys
+from service.store.suggestions import Suggestions
+from service.store.translation_memory import TranslationMemory
+
+DETECTOR, CHILDREN = LanguageDetector(), Children()
 
 POISON = "poison"
 """A text with this word meets a bug."""
 
-HUB_ONLY = "facebook/bart-large-cnn"
 
+class PooledRuntime(Runtime):
+    """All of the runtime but the models, which are the pool's. What takes time to make is shared."""
 
-class FakeStore:
-    offline = True
-    cache = Path("/nowhere")
+    device = "cpu"
 
-    def __init__(self):
-        self.revisions = {}
-        self.problems = {}
+    def __init__(self, settings, pool):
+        self.settings, self.pool, self.store = settings, pool, pool.store
+        self.languages, self.detector, self.children = LANGUAGES, DETECTOR, CHILDREN
+        self.catalog = self._whole = pool.catalog
+        self.glossaries = Glossaries(settings.data_dir / "glossaries.sqlite", LANGUAGES)
+        self.translation_memory = TranslationMemory(settings.data_dir / "memory.sqlite", LANGUAGES)
+        self.keys = Keys(settings.data_dir)
+        self.suggestions = Suggestions(settings.data_dir / "suggestions.jsonl")
+        self.better = BetterModels(Betters(), pool, self.store, in_background=False)
+        self._build_tasks(strangers=False)
 
-    def pull(self, entry, tell=None):
-        if entry.name == HUB_ONLY:
-            raise ModelUnavailable(f"{entry.name} is not in the cache and the model hub cannot be reached")
-        return self.revisions.get(entry.name, "r1")
+    def warm_up(self):
+        pass
 
-    def state(self, entry):
-        return "ready" if entry.bundled else "not pulled"
-
-    def here(self, entry):
-        return entry.bundled
-
-    def bytes_on_disk(self, entry):
-        return 10**8 if entry.bundled else None
-
-    def is_prepared(self, entry):
-        return entry.bundled
-
-    def how_to_get(self, entry):
-        return f"`dragoman models pull {entry.name}` gets it"
-
-    def revision(self, entry):
-        return self.revisions.get(entry.name, "r1")
-
-    def found(self, entry):
-        return None
-
-    def pulled(self, pattern):
+    def fallbacks(self):
         return []
 
-    def check(self, entry):
-        return self.problems.get(entry.name, [])
-
-
-class FakePool:
-    def __init__(self, catalog, store):
-        self.catalog, self.store = catalog, store
-
-    def load(self, name):
+    def close(self):
         pass
+
+
+def serve(settings, build, *options):
+    """Be a server over the runtimes that `build` makes of settings."""
+    logging.getLogger().addHandler(logging.NullHandler())  # as the command line does, to be quiet
+    configure_log()
+    Server(settings, build, *options).run()
 
 
 class FakeTask:
@@ -123,23 +115,20 @@ def _translation(request, company):
     )
 
 
-class FakeRuntime:
+class FakeRuntime(PooledRuntime):
+    """For the command line and batches."""
+
     def __init__(self, settings):
-        self.settings = settings
-        self.languages = Languages.load()
-        self.catalog = Catalog.load(self.languages, settings.catalog)
-        self.detector = LanguageDetector()
-        self.store = FakeStore()
-        self.pool = FakePool(self.catalog, self.store)
+        pool = FakePool()
+        pool.catalog = Catalog.load(LANGUAGES, settings.catalog)
+        super().__init__(settings, pool)
         self.summarizer = FakeTask(self, _summary)
         self.translator = FakeTask(self, _translation)
-        self.better = BetterModels(Betters(), self.pool, self.store, in_background=False)
         self.closed = False
-        self.device = "cpu"
 
-    def run_all(self, tasks, *, timeout_s=None, wait=False, stop=None):
+    def run_all(self, tasks, *, wait=False, **how):
         assert wait, "the command line and batches wait for a full queue"
-        return run_all(tasks)
+        return super().run_all(tasks, wait=wait, **how)
 
     def company(self, request):
         """Something that differs where requests do."""
@@ -150,4 +139,7 @@ class FakeRuntime:
 
 
 if __name__ == "__main__":
+    from service.cli.main import cli
+    from service.cli.session import Session
+
     cli(sys.argv[1:], obj=Session(FakeRuntime))

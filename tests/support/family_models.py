@@ -1,5 +1,6 @@
 """Tiny models of every family: their codecs and what each is asked."""
 
+from copy import copy
 from pathlib import Path
 
 import tiny_models
@@ -13,12 +14,18 @@ from models.engine.generate import GenerateBackend
 from models.languages import Languages
 
 KINDS = sorted(tiny_models.MAKERS)
+_CODECS: dict[str, Codec] = {}
+_MADE: dict[str, tuple[Backend, Backend]] = {}
 
 
 def _codec(tiny_hub: TinyHub, languages: Languages, kind: str) -> Codec:
-    entry = tiny_hub.entry(kind)
-    store = tiny_hub.store
-    return codec_of(entry, store.tokenizer(entry), store.generation_config(entry), languages)
+    """The codec, of which a test may change the fields."""
+    if kind not in _CODECS:
+        entry, store = tiny_hub.entry(kind), tiny_hub.store
+        codec = codec_of(entry, store.tokenizer(entry), store.generation_config(entry), languages)
+        codec.encode("Talks.", _purpose(codec))  # what it works out once is in the copies
+        _CODECS[kind] = codec
+    return copy(_CODECS[kind])
 
 
 def _purpose(codec: Codec) -> Purpose:
@@ -26,13 +33,16 @@ def _purpose(codec: Codec) -> Purpose:
     return Purpose(task, "en", "fr" if task == "translate" else None, sentences=2)
 
 
-def _backends(tiny_hub: TinyHub, codec: Codec, folder: Path) -> tuple[Backend, Backend]:
-    """CTranslate2 in float32, and the plain one."""
+def _backends(tiny_hub: TinyHub, codec: Codec, _folder: Path | None = None) -> tuple[Backend, Backend]:
+    """CTranslate2 in float32, and the plain one; made once a run."""
     entry, store = codec.entry, tiny_hub.store
-    causal = entry.kind == "causal"
-    model = store.load(entry, dtype="float32")
-    to_ctranslate2(model, store.tokenizer(entry), store.folder(entry), folder, quantization="float32")
-    window = entry.max_source_tokens
-    ct2 = Ct2Backend(folder, causal=causal, max_source_tokens=window, threads=1)
-    plain = GenerateBackend(store.load(entry, dtype="float32"), causal=causal, max_source_tokens=window)
-    return ct2, plain
+    if entry.name not in _MADE:
+        causal = entry.kind == "causal"
+        folder = tiny_hub.folder / f"{entry.name.replace('/', '-')}-float32"
+        model = store.load(entry, dtype="float32")
+        to_ctranslate2(model, store.tokenizer(entry), store.folder(entry), folder, quantization="float32")
+        window = entry.max_source_tokens
+        ct2 = Ct2Backend(folder, causal=causal, max_source_tokens=window, threads=1)
+        plain = GenerateBackend(store.load(entry, dtype="float32"), causal=causal, max_source_tokens=window)
+        _MADE[entry.name] = ct2, plain
+    return _MADE[entry.name]

@@ -4,7 +4,6 @@ Run as a program it serves itself with the real server, for the tests that need 
 """
 
 import json
-import logging
 import sys
 import tempfile
 import threading
@@ -12,14 +11,16 @@ import time
 import uuid
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
+
+from fake_pool import LANGUAGES, FakePool
+from fake_runtime import PooledRuntime, serve
 
 from models.checker import Checker
 from models.checks.evidence import Evidence
 from models.checks.flag import Flag
-from models.driver import CancelToken, run_all
 from models.engine.protocol import Decoding, EngineStats, Generation, Output
 from models.errors import (
     DeadlineExceeded,
@@ -32,22 +33,14 @@ from models.errors import (
     UnknownModel,
     UnsupportedLanguage,
 )
-from models.languages import Languages as RealLanguages
-from models.pool import ModelPool
 from models.steps import Generate, Outcome, Usage, Words
 from models.summarize.summarizer import Summary, SummaryRequest, SummarySentence, SummarySource
 from models.text.article import Dropped
-from models.text.detect import Detection, LanguageDetector
+from models.text.detect import Detection
 from models.text.span import Span
 from models.translate.translator import MemoryLookup, Segment, SegmentReady, Translation, TranslationRequest
-from service.children import Children
 from service.http import server
-from service.http.server import Server
-from service.log import configure_log
 from service.settings import Settings
-from service.store.glossaries import Glossaries
-from service.store.keys import Keys
-from service.store.translation_memory import TranslationMemory
 
 ERRORS: dict[str, Callable[[], Exception]] = {
     "!bug": lambda: RuntimeError("a secret of the implementation"),
@@ -60,9 +53,6 @@ ERRORS: dict[str, Callable[[], Exception]] = {
     "!wrong": lambda: InvalidInput("the text holds no sentence", field="text"),
 }
 PAUSES_S = {"!sleep": 2.5, "!nap": 1.0}
-
-
-CHILDREN = Children()
 
 
 def settings(*, max_html_characters: int = 1000, max_texts: int = 4, **given: Any) -> Settings:
@@ -202,29 +192,25 @@ class Catalog:
         raise UnknownModel("there is no such model", field="model", allowed=["fake/translate"])
 
 
-class Pool:
+class Pool(FakePool):
     def stats(self) -> dict[str, EngineStats]:
         return {"fake/translate": EngineStats(queued=3, running=2, source_tokens=10, output_tokens=8)}
 
     def loaded(self) -> list[str]:
         return ["fake/translate"]
 
-    def stages(self) -> dict[str, str]:
-        return {}
-
     def state(self, entry: Any) -> str:
         return "ready" if entry.name in self.loaded() else "on disk"
 
-    def owner(self, engine: Any) -> None:
-        return None
-
 
 class Languages:
+    """The real ones, of which three have names."""
+
     def names(self) -> dict[str, str]:
         return {"en": "English", "fr": "French", "de": "German"}
 
-    def normalize(self, code: str, field: str = "language") -> str:
-        return RealLanguages.load().normalize(code, field)
+    def __getattr__(self, name: str) -> Any:
+        return getattr(LANGUAGES, name)
 
 
 class Detector:
@@ -235,33 +221,23 @@ class Detector:
         return [Detection("en", 0.8), Detection("fr", 0.1)][:limit]
 
 
-@dataclass
-class FakeRuntime:
-    settings: Settings = field(default_factory=settings)
-    reasons: list[str] = field(default_factory=list)
-    warm_up_error: Exception | None = None
-    closed: Path | None = None
-    """A file that `close` writes."""
+class FakeRuntime(PooledRuntime):
+    """`closed` is a file that `close` writes."""
 
-    def __post_init__(self) -> None:
+    def __init__(
+        self,
+        given: Settings | None = None,
+        *,
+        reasons: Sequence[str] = (),
+        warm_up_error: Exception | None = None,
+        closed: Path | None = None,
+    ) -> None:
+        super().__init__(given or settings(), Pool())
+        self.reasons, self.warm_up_error, self.closed = list(reasons), warm_up_error, closed
         self.tasks = Tasks()
-        self.summarizer = Task(self.tasks.summary)
-        self.translator = Task(self.tasks.translation)
-        self.catalog, self.pool, self.store = Catalog(), Pool(), None
-        self.languages, self.detector = Languages(), Detector()
-        self.checker = Checker(
-            cast(ModelPool, self.pool), RealLanguages.load(), cast(LanguageDetector, self.detector)
-        )
-        self.keys = Keys(self.settings.data_dir)
-        self.children = CHILDREN
-        self.glossaries = Glossaries(
-            self.settings.data_dir / "glossaries.sqlite",
-            RealLanguages.load(),
-        )
-        self.translation_memory = TranslationMemory(
-            self.settings.data_dir / "memory.sqlite",
-            RealLanguages.load(),
-        )
+        self.summarizer, self.translator = Task(self.tasks.summary), Task(self.tasks.translation)
+        self.catalog, self.languages, self.detector = Catalog(), Languages(), Detector()
+        self.checker = Checker(self.pool, LANGUAGES, self.detector)
         self.timeouts_s: list[float | None] = []
         self.loading = threading.Event()
         self.loading.set()
@@ -274,23 +250,14 @@ class FakeRuntime:
     def models(self) -> list[tuple[Entry, str]]:
         return [(entry, self.pool.state(entry)) for entry in self.catalog.entries]
 
-    def fallbacks(self) -> list[str]:
-        return []
-
     def unready(self) -> list[str]:
         return self.reasons
 
     def run_all(
-        self,
-        tasks: Sequence[Any],
-        *,
-        timeout_s: float | None = None,
-        wait: bool = False,
-        cancel: CancelToken | None = None,
+        self, tasks: Sequence[Any], *, timeout_s: float | None = None, **how: Any
     ) -> list[Outcome[Any]]:
         self.timeouts_s.append(timeout_s)
-        deadline = None if timeout_s is None else time.monotonic() + timeout_s
-        return run_all(tasks, deadline=deadline, wait=wait, cancel=cancel)
+        return super().run_all(tasks, timeout_s=timeout_s, **how)
 
     def close(self) -> None:
         if self.closed:
@@ -300,7 +267,7 @@ class FakeRuntime:
 def main() -> None:
     """Serve; the argument is JSON: settings, the server's constants, `closed`, `loads`, `builds`."""
     given = json.loads(sys.argv[1])
-    for name in ("IDLE_S", "CONNECTIONS"):
+    for name in ("IDLE_S", "CONNECTIONS", "LEAST_BYTES_PER_S", "ANSWER_BYTES"):
         setattr(server, name, given.pop(name, getattr(server, name)))
     closed, loads, builds = Path(given.pop("closed")), given.pop("loads", True), given.pop("builds", True)
 
@@ -315,9 +282,7 @@ def main() -> None:
             runtime.loading.clear()
         return runtime
 
-    logging.getLogger().addHandler(logging.NullHandler())  # as the command line does, to be quiet
-    configure_log()
-    Server(settings(**given), build).run()
+    serve(settings(**given), build)
 
 
 if __name__ == "__main__":

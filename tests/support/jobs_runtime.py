@@ -5,22 +5,17 @@ writes capitals, and takes its time.
 """
 
 import json
-import logging
 import sys
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from concurrent.futures import Future
 from pathlib import Path
 
 from fake_pool import FakeEngine, FakePool
-from http_fakes import FakeRuntime, settings
+from fake_runtime import PooledRuntime, serve
+from http_fakes import settings
 
 from models.engine.protocol import Generation, Output
-from models.languages import Languages
-from models.text.detect import LanguageDetector
-from models.translate.translator import Translator
-from service.http.server import Server
-from service.log import configure_log
 from service.settings import Settings
 
 
@@ -41,34 +36,17 @@ class JournalEngine(FakeEngine):
         return super().submit(generations, wait=wait)
 
 
-class JournalRuntime(FakeRuntime):
+class JournalRuntime(PooledRuntime):
     """`journal` is the file of all sources that the engine was given."""
 
-    def __init__(self, settings: Settings, journal: Path, pause_s: float = 0.0, closed: Path | None = None):
-        super().__init__(settings, closed=closed)
-        languages = Languages.load()
-        pool = FakePool(languages)
-        self.engine = pool.engine = JournalEngine(journal, pause_s)
-        self.translator = Translator(  # type: ignore[assignment]
-            pool.as_pool, languages, LanguageDetector(), default_model="facebook/m2m100_418M"
-        )
-
-
-def main() -> None:
-    given = json.loads(sys.argv[1])
-    closed, journal, pause_s = (
-        Path(given.pop("closed")),
-        Path(given.pop("journal")),
-        given.pop("pause_s", 0.1),
-    )
-
-    def build(settings: Settings, on_batch: Callable[..., None]) -> FakeRuntime:
-        return JournalRuntime(settings, journal, pause_s, closed)
-
-    logging.getLogger().addHandler(logging.NullHandler())
-    configure_log()
-    Server(settings(**given), build).run()
+    def __init__(self, settings: Settings, journal: Path, pause_s: float = 0.0):
+        self.engine = JournalEngine(journal, pause_s)
+        own = settings.model_copy(update={"translate_model": "facebook/m2m100_418M"})
+        super().__init__(own, FakePool(engine=self.engine))
 
 
 if __name__ == "__main__":
-    main()
+    given = json.loads(sys.argv[1])
+    del given["closed"]
+    journal, pause_s = Path(given.pop("journal")), given.pop("pause_s", 0.1)
+    serve(settings(**given), lambda own, on_batch: JournalRuntime(own, journal, pause_s))

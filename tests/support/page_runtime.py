@@ -1,18 +1,18 @@
 """A runtime for tests of the page: it writes capitals, a sentence at a time, and fails where it is told to.
 
 Run as a program it serves itself. `!late` and `!breaks` fail the first time, `!slow` takes its time.
-`[sic]` is flagged as a wrong number, `[?]` makes its sentence doubtful.
+`[sic]` is flagged as a wrong number, `[?]` makes its sentence doubtful, and is its weakest word.
 """
 
 import json
-import logging
 import re
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from fake_runtime import serve
 from http_fakes import ERRORS, Catalog, Entry, FakeRuntime, Tasks, settings
 
 from models.checks.flag import Flag
@@ -22,8 +22,6 @@ from models.summarize.summarizer import SummaryRequest
 from models.text.detect import Detection
 from models.text.span import Span
 from models.translate.translator import Segment, SegmentReady, Translation, TranslationRequest
-from service.http.server import Server
-from service.log import configure_log
 from service.settings import Settings
 from service.store.suggestions import Suggestions
 
@@ -92,7 +90,8 @@ def _segment(match: re.Match[str], *, missing: bool | None, others: int) -> Segm
     text = match[0] if missing else match[0].upper()
     alternatives = (match[0].title(), match[0].lower())[:others] if others else None
     span = Span(*match.span())
-    return Segment(span, text, True, 0.5, flags=_flags(match[0]), missing=missing, alternatives=alternatives)
+    confidence = 0.2 if "[?]" in text else 0.9
+    return Segment(span, text, True, confidence, _flags(match[0]), missing=missing, alternatives=alternatives)
 
 
 def _blank(code: re.Match[str]) -> str:
@@ -108,13 +107,15 @@ def _flags(sentence: str) -> tuple[Flag, ...]:
     at = sentence.find("[sic]")
     flags = [Flag("number", Span(at, at + 5), "the source has no such number")] if at >= 0 else []
     if "[?]" in sentence:
-        flags.append(Flag("doubtful", Span(0, len(sentence)), "the model was unsure", "warning"))
+        weakest = Span(sentence.index("[?]"), sentence.index("[?]") + 3)
+        whole = Span(0, len(sentence))
+        flags.append(Flag("doubtful", whole, "the model was unsure", "warning", weakest=(weakest,)))
     return tuple(flags)
 
 
 class PageRuntime(FakeRuntime):
-    def __post_init__(self) -> None:
-        super().__post_init__()
+    def __init__(self, given: Settings, closed: Path) -> None:
+        super().__init__(given, closed=closed)
         self.tasks = SentenceTasks()
         self.translator.steps = self.tasks.translation
         self.summarizer.steps = self.tasks.summary
@@ -124,17 +125,7 @@ class PageRuntime(FakeRuntime):
         self.suggestions = Suggestions(self.settings.data_dir / SUGGESTIONS)
 
 
-def main() -> None:
+if __name__ == "__main__":
     given = json.loads(sys.argv[1])
     closed = Path(given.pop("closed"))
-
-    def build(settings: Settings, on_batch: Callable[..., None]) -> FakeRuntime:
-        return PageRuntime(settings, closed=closed)
-
-    logging.getLogger().addHandler(logging.NullHandler())
-    configure_log()
-    Server(settings(**given), build).run()
-
-
-if __name__ == "__main__":
-    main()
+    serve(settings(**given), lambda own, on_batch: PageRuntime(own, closed))

@@ -17,11 +17,9 @@ import threading
 import time
 import zlib
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import Future
 from contextlib import contextmanager
 from functools import partial
 from multiprocessing.connection import Listener
-from queue import SimpleQueue
 from typing import Any, cast
 
 import numpy as np
@@ -31,9 +29,9 @@ from fake_pool import FakeCodec, FakePool, cipher
 from models.catalog import ModelEntry
 from models.checker import Checker
 from models.codec import Codec
+from models.engine.batching import BatchingEngine
 from models.engine.process import EngineServer
 from models.engine.protocol import Engine, EngineStats, Generation, Output
-from models.errors import DeadlineExceeded
 from models.languages import Languages
 from models.loaded import ExtractiveModel, Model, TextModel
 from models.summarize.encoder import Embeddings, SentenceEncoder
@@ -50,48 +48,42 @@ from service.settings import Settings
 DIMENSION = 16
 
 
-class CipherEngine:
-    """Answers in the order of submission, each batch `delay_s` after the one before it; keeps nothing."""
+class CipherBackend:
+    """Takes about `delay_s` for a batch; keeps nothing."""
+
+    max_source_tokens = 1_000_000
+    workers = 1
+    batches_at_a_time = 1
 
     def __init__(self, delay_s: float = 0.0):
         self._delay_s = delay_s
-        self._queue: SimpleQueue[list[tuple[Generation, Future[Output]]]] = SimpleQueue()
-        self._running = 0
-        if delay_s:
-            threading.Thread(target=self._work, name="cipher", daemon=True).start()
 
-    def submit(self, generations: Sequence[Generation], *, wait: bool = False) -> list[Future[Output]]:
-        batch = [(generation, Future[Output]()) for generation in generations]
-        if self._delay_s:
-            self._queue.put(batch)
-        else:
-            self._answer(batch)
-        return [future for _, future in batch]
+    def vocabulary_size(self) -> int:
+        return sys.maxunicode + 1
 
-    def _work(self) -> None:
-        while True:
-            batch = self._queue.get()
-            time.sleep(self._delay_s * random.uniform(0.5, 1.5))
-            self._answer(batch)
+    def run(
+        self,
+        batch: Sequence[Generation],
+        stopped: Callable[[int], bool],
+        finished: Callable[[int, Output], object] | None = None,
+    ) -> list[Output]:
+        time.sleep(self._delay_s * random.uniform(0.5, 1.5))
+        return [self._output(each) for each in batch]
 
-    def _answer(self, batch: list[tuple[Generation, Future[Output]]]) -> None:
-        for generation, future in batch:
-            if not future.set_running_or_notify_cancel():
-                continue
-            if generation.deadline is not None and time.monotonic() > generation.deadline:
-                future.set_exception(DeadlineExceeded("the request passed its deadline and was cancelled"))
-                continue
-            text = cipher("".join(map(chr, generation.source_ids[1:-1])))
-            ids = tuple(map(ord, text))[: generation.decoding.max_new_tokens]
-            for token in ids if generation.on_token else ():
-                generation.on_token(token)
-            future.set_result(Output(ids, -1.0, "stop" if len(ids) == len(text) else "length"))
-
-    def stats(self) -> EngineStats:
-        return EngineStats(queued=self._queue.qsize())
+    def _output(self, generation: Generation) -> Output:
+        text = cipher("".join(map(chr, generation.source_ids[1:-1])))
+        ids = tuple(map(ord, text))[: generation.decoding.max_new_tokens]
+        for token in ids if generation.on_token else ():
+            generation.on_token(token)
+        return Output(ids, -1.0, "stop" if len(ids) == len(text) else "length")
 
     def close(self) -> None:
         pass
+
+
+def cipher_engine(delay_s: float = 0.0) -> BatchingEngine:
+    """Return the real queue and its batches, over a backend that writes a cipher."""
+    return BatchingEngine(CipherBackend(delay_s))
 
 
 class WordEncoder:
@@ -159,7 +151,7 @@ class StandInRuntime(Runtime):
     def __init__(self, settings: Settings, delay_s: float = 0.0, **given: Any):
         super().__init__(settings, **given)
         fake = StandInPool(
-            self.languages, CipherEngine(delay_s) if self._apart is None else ApartEngine(self._apart)
+            self.languages, cipher_engine(delay_s) if self._apart is None else ApartEngine(self._apart)
         )
         pool = self.pool = fake.as_pool
         self.catalog = pool.catalog
@@ -209,7 +201,7 @@ def main() -> None:
 def serve_engines(delay_s: float) -> None:
     """Be the process of the engines, as `service.engine_process` is."""
     start = pickle.load(sys.stdin.buffer)
-    host = EngineServer(lambda entry: CipherEngine(delay_s))
+    host = EngineServer(lambda entry: cipher_engine(delay_s))
     with Listener(start.address, "AF_UNIX", backlog=64, authkey=start.key) as listener:
         threading.Thread(target=host.serve, args=(listener,), daemon=True).start()
         sys.stdin.buffer.read()

@@ -5,12 +5,10 @@ from collections.abc import Sequence
 from concurrent.futures import Future
 
 from fake_pool import FakeEngine, FakePool, cipher
-from http_fakes import FakeRuntime
+from fake_runtime import PooledRuntime
 
 from models.engine.protocol import Generation, Output
-from models.languages import Languages
-from models.text.detect import LanguageDetector
-from models.translate.translator import Translator
+from service.settings import Settings
 
 SENTENCES = [f"The ferry of day {i} stayed in the harbour{' of Sark' * (i % 5)}." for i in range(80)]
 
@@ -30,12 +28,8 @@ class TicketEngine(FakeEngine):
         return super().submit(generations, wait=wait)
 
 
-class TicketRuntime(FakeRuntime):
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        languages = Languages.load()
-        pool = FakePool(languages)
-        self.engine = pool.engine = TicketEngine()
-        self.translator = Translator(  # type: ignore[assignment]
-            pool.as_pool, languages, LanguageDetector(), default_model="facebook/m2m100_418M"
-        )
+class TicketRuntime(PooledRuntime):
+    def __init__(self, settings: Settings):
+        self.engine = TicketEngine()
+        own = settings.model_copy(update={"translate_model": "facebook/m2m100_418M"})
+        super().__init__(own, FakePool(engine=self.engine))

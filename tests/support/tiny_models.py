@@ -4,7 +4,10 @@ Each maker fills a folder as a hub's repository is laid out and returns the fiel
 """
 
 import json
+from ast import literal_eval
 from collections.abc import Callable
+from functools import cache
+from io import BytesIO
 from pathlib import Path
 from typing import Any
 
@@ -59,19 +62,23 @@ STD = 0.6
 
 
 def _spiece(folder: Path, name: str, pieces: int = 300, also: str = "", **options: Any) -> Path:
-    corpus = folder / "corpus.txt"
-    corpus.write_text("\n".join([*SENTENCES, also] * 4), "utf-8")
+    model = folder / f"{name}.model"
+    model.write_bytes(_trained(pieces, also, tuple(sorted((k, repr(v)) for k, v in options.items()))))
+    return model
+
+
+@cache
+def _trained(pieces: int, also: str, options: tuple[tuple[str, str], ...]) -> bytes:
+    written = BytesIO()
     spm.SentencePieceTrainer.train(
-        input=str(corpus),
-        model_prefix=str(folder / name),
+        sentence_iterator=iter([*SENTENCES, also] * 4),
+        model_writer=written,
         vocab_size=pieces,
         hard_vocab_limit=False,
         minloglevel=2,
-        **options,
+        **{name: literal_eval(value) for name, value in options},
     )
-    corpus.unlink()
-    (folder / f"{name}.vocab").unlink()
-    return folder / f"{name}.model"
+    return written.getvalue()
 
 
 def _save(model: Any, folder: Path, **generation: Any) -> None:
@@ -282,21 +289,25 @@ CHAT = (
 )
 
 
-def _causal(folder: Path) -> None:
+def _chat_tokenizer(folder: Path, template: str = CHAT) -> PreTrainedTokenizerFast:
     bpe = ByteLevelBPETokenizer()
     special = ["<eos>", "<pad>", "<|im_start|>", "<|im_end|>"]
-    bpe.train_from_iterator(
-        SENTENCES, vocab_size=400, special_tokens=[*special, "\n", "\n\n"], show_progress=False
-    )
+    own = [*special, "\n", "\n\n"]
+    bpe.train_from_iterator(SENTENCES, vocab_size=400, special_tokens=own, show_progress=False)
     bpe.save(str(folder / "tokenizer.json"))
     tokenizer = PreTrainedTokenizerFast(
         tokenizer_file=str(folder / "tokenizer.json"),
         eos_token="<eos>",
         pad_token="<pad>",
         additional_special_tokens=special[2:],
-        chat_template=CHAT,
+        chat_template=template,
     )
     tokenizer.save_pretrained(folder)
+    return tokenizer
+
+
+def _causal(folder: Path) -> None:
+    tokenizer = _chat_tokenizer(folder)
     config = Qwen2Config(
         vocab_size=len(tokenizer) + 16,
         hidden_size=32,

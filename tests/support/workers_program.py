@@ -5,7 +5,6 @@ as `hampers`. While it says `slow`, a worker that starts loads its models for 20
 """
 
 import json
-import logging
 import os
 import sys
 import threading
@@ -15,6 +14,7 @@ from types import SimpleNamespace
 from typing import Any
 
 import engine_program
+from fake_runtime import serve
 from http_fakes import FakeRuntime, Tasks, settings
 
 from models.engine.protocol import Decoding, Engine, Generation
@@ -23,8 +23,7 @@ from models.steps import Generate
 from models.summarize.summarizer import SummaryRequest
 from service.engine_process import EngineProcess
 from service.engine_supervisor import ENGINES, EngineSupervisor
-from service.http.server import Server, shared_state
-from service.log import configure_log
+from service.http.server import shared_state
 from service.settings import Settings
 
 COMMAND = (sys.executable, engine_program.__file__)
@@ -78,9 +77,7 @@ def main() -> None:
         runtime.summarizer.steps = runtime.tasks.summary
         return runtime
 
-    logging.getLogger().addHandler(logging.NullHandler())
-    configure_log()
-    Server(wanted, build, shared, EngineSupervisor(wanted, engines, command=COMMAND)).run()
+    serve(wanted, build, shared, EngineSupervisor(wanted, engines, command=COMMAND))
 
 
 if __name__ == "__main__":

@@ -9,7 +9,7 @@ from models.driver import run_all
 from models.languages import Languages
 from models.text.detect import LanguageDetector
 from models.text.markup import html
-from models.translate.translator import Translation, TranslationRequest, Translator
+from models.translate.translator import TranslationRequest, Translator
 
 LANGUAGES = Languages.load()
 TRANSLATOR = Translator(
@@ -17,7 +17,7 @@ TRANSLATOR = Translator(
 )
 
 
-def translated(text: str, form: str = "html", **options: object) -> Translation:
+def translated(text, form="html", **options):
     request = TranslationRequest(text=text, source="en", target="fr", format=form, **options)
     return run_all([TRANSLATOR.steps(request)], deadline=None, wait=True)[0].unwrap()
 
@@ -42,24 +42,24 @@ def translated(text: str, form: str = "html", **options: object) -> Translation:
         ),
     ],
 )
-def test_attributes_that_a_reader_reads(page: str, shown: str) -> None:
+def test_attributes_that_a_reader_reads(page, shown):
     assert translated(page).translation == shown
 
 
-def test_each_is_a_segment_once_and_has_its_place() -> None:
+def test_each_is_a_segment_once_and_has_its_place():
     page = '<p>See it.</p><img alt="The map of it"><img alt="The map of it">'
     done = translated(page)
     assert [page[s.source.start : s.source.end] for s in done.segments] == ["See it.", "The map of it"]
 
 
 @pytest.mark.parametrize("form", ["xml", "markdown"])
-def test_other_formats_keep_them(form: str) -> None:
+def test_other_formats_keep_them(form):
     page = '<div title="A map">\n\nIt is here.\n\n</div>'
     assert 'title="A map"' in translated(page, form).translation
 
 
 @given(st.lists(st.text(alphabet="ab <>'&;.é", max_size=12), min_size=1, max_size=6))
-def test_any_value_comes_back_in_its_tag(values: list[str]) -> None:
+def test_any_value_comes_back_in_its_tag(values):
     page = "".join(f'<p><img alt="{value}">a</p>' for value in values)
     said = {value: f"{value}!" for value in values}
     back = html.put_attributes(page, said)

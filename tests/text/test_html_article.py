@@ -33,18 +33,18 @@ FOOTER = "<footer>All rights reserved by the Ellery Post</footer>"
 HEADLINE = "Harbour to close in June"
 
 
-def paragraphs(*texts: str) -> str:
+def paragraphs(*texts):
     return "".join(f"<p>{text}</p>" for text in texts)
 
 
-def page(article: str, *, before: str = "", after: str = "", title: str = f"{HEADLINE} | Ellery Post") -> str:
+def page(article, *, before="", after="", title=f"{HEADLINE} | Ellery Post"):
     return (
         f"<html><head><title>{title}</title></head><body>{NAV}<main><h1>{HEADLINE}</h1>{before}"
         f"<div class='story-text'>{article}</div>{after}</main>{FOOTER}</body></html>"
     )
 
 
-def reasons(html: str) -> dict[str, str]:
+def reasons(html):
     return {dropped.text: dropped.reason for dropped in read_html(html).dropped}
 
 
@@ -264,7 +264,7 @@ _html = st.recursive(
     )
 )
 @example("<p>&#xD800;\ud800 \x01 a</p>")
-@settings(deadline=None, max_examples=150)
+@settings(max_examples=150)
 def test_any_html_is_read_or_refused(html):
     try:
         article = read_html(html)
@@ -277,7 +277,7 @@ def test_any_html_is_read_or_refused(html):
 
 
 @given(st.lists(st.sampled_from(BODY), min_size=4, max_size=12, unique=False), st.integers(0, 3))
-@settings(deadline=None, max_examples=20)
+@settings(max_examples=20)
 def test_nothing_of_a_plain_page_is_lost_or_told_twice(body, at):
     """Each paragraph is either read or dropped, in order and once."""
     noise = "<div class='share'>Share this</div>"
@@ -296,11 +296,11 @@ def test_lines_of_a_song_count_as_seen_though_no_run_of_words_is_whole():
     assert Extraction("Nothing of this stands there").share_in(read_blocks(tree)) == 0.0
 
 
-def test_elements_around_many_blocks_are_looked_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_elements_around_many_blocks_are_looked_at_once(monkeypatch):
     tree = parse_page("<body>" + "<div>" * 100 + "<p>a</p>" * 50)
-    asked: list[etree._Element] = []
+    asked = []
     monkeypatch.setattr(boilerplate, "element_reason", asked.append)
-    known: dict[etree._Element, boilerplate.Around] = {}
+    known = {}
     blocks = read_blocks(tree)
     for block in blocks:
         boilerplate.look_around(block.path, known)
@@ -308,7 +308,7 @@ def test_elements_around_many_blocks_are_looked_at_once(monkeypatch: pytest.Monk
     assert len(asked) == len(set(asked)) == 151
 
 
-def test_an_element_is_known_by_the_beginning_of_its_class() -> None:
+def test_an_element_is_known_by_the_beginning_of_its_class():
     start = time.thread_time()
     element = parse_page(f"<body><div class='share {'-a' * 100_000}'>a").find(".//div")
     assert boilerplate.element_reason(element) == "share buttons"
@@ -316,7 +316,7 @@ def test_an_element_is_known_by_the_beginning_of_its_class() -> None:
 
 
 @pytest.mark.parametrize("text", ["Read more…", "Read more... »", "And so on....", "…"])
-def test_a_block_that_ends_in_dots_is_cut_short(text: str) -> None:
+def test_a_block_that_ends_in_dots_is_cut_short(text):
     assert Block(text, words(text), 0.0, ()).is_cut_short
     assert not Block(text + " a", words(text), 0.0, ()).is_cut_short
 
@@ -326,7 +326,7 @@ DEEP = "Fishermen fear for their income, for nobody asked them before the counci
 LAST = "A ferry will run from the old quay at six in the morning and at nine in the evening."
 
 
-def nested(depth: int) -> str:
+def nested(depth):
     around = "<div>" * depth, "</div>" * depth
     return f"<html><body><p>{FIRST}</p>{around[0]}<p>{DEEP}</p>{around[1]}<p>{LAST}</p></body></html>"
 

@@ -3,7 +3,6 @@
 import re
 import time
 from collections import Counter
-from collections.abc import Callable, Iterable
 
 import pyromark
 import pytest
@@ -12,7 +11,7 @@ from hypothesis import strategies as st
 
 from models.cooperative import finish
 from models.text.markup import html, markdown
-from models.text.markup.build import Run, restore
+from models.text.markup.build import restore
 from models.text.markup.html import scan
 from models.text.markup.place import Piece, Target, _words, find, inside_word, place, stretches
 from models.text.sentences import sentences
@@ -57,14 +56,14 @@ print("never")
 """
 
 
-def reversed_words(text: str) -> str:
+def reversed_words(text):
     return " ".join(reversed(text.split()))
 
 
-CHANGES: list[Callable[[str], str]] = [str, str.upper, reversed_words, lambda text: text[:5], lambda _: ""]
+CHANGES = [str, str.upper, reversed_words, lambda text: text[:5], lambda _: ""]
 
 
-def through(document: str, runs: list[Run], change: Callable[[str], str]) -> str:
+def through(document, runs, change):
     """The document with every sentence changed, and what stands in pairs changed alone as well."""
     done = []
     for run in runs:
@@ -76,13 +75,13 @@ def through(document: str, runs: list[Run], change: Callable[[str], str]) -> str
     return restore(document, runs, done)
 
 
-def tags(document: str, *, xml: bool = False) -> Counter[str]:
+def tags(document, *, xml=False):
     pieces = scan(document, 0, len(document), xml=xml)
     return Counter(document[tag.start : tag.end] for tag in pieces if tag.kind != "text")
 
 
-def is_balanced(document: str) -> bool:
-    stack: list[str] = []
+def is_balanced(document):
+    stack = []
     for tag in scan(document, 0, len(document), xml=True):
         if tag.kind == "open":
             stack.append(tag.name)
@@ -91,12 +90,12 @@ def is_balanced(document: str) -> bool:
     return not stack
 
 
-def squeezed(text: str) -> str:
+def squeezed(text):
     return re.sub(r"\s+", "", text)
 
 
 @pytest.mark.parametrize("change", CHANGES)
-def test_a_page_keeps_its_markup(change: Callable[[str], str]) -> None:
+def test_a_page_keeps_its_markup(change):
     done = through(PAGE, html.read(PAGE), change)
     assert tags(done) == tags(PAGE)
     for kept in (
@@ -110,14 +109,14 @@ def test_a_page_keeps_its_markup(change: Callable[[str], str]) -> None:
     assert '<p class="big notranslate">Nor this.</p>' in done
 
 
-def test_a_page_of_one_language_is_unchanged_but_for_white_space_and_references() -> None:
+def test_a_page_of_one_language_is_unchanged_but_for_white_space_and_references():
     done = through(PAGE, html.read(PAGE), str).replace("pip install xpip install x", "pip install x")
     for code in ("pip install x", "Blue Lantern"):  # no pieces here say where what is kept stands
         done = done.replace(f"</code>{code}", "</code>").replace(f"</span>{code}", "</span>")
     assert squeezed(done) == squeezed(PAGE.replace("&eacute;", "é"))
 
 
-def test_what_a_reader_reads_in_one_go_is_a_run() -> None:
+def test_what_a_reader_reads_in_one_go_is_a_run():
     assert [run.text.strip() for run in html.read(PAGE)] == [
         "Talks & trade",
         "Talks in Vienna",
@@ -128,20 +127,18 @@ def test_what_a_reader_reads_in_one_go_is_a_run() -> None:
     ]
 
 
-def test_tags_follow_the_words_that_carry_them() -> None:
+def test_tags_follow_the_words_that_carry_them():
     document = "<p>The <b>red house</b> burns, says <a href=x>the mayor</a>.</p>"
     (run,) = html.read(document)
     (span,) = sentences(run.text, "en")
     red, mayor = stretches(run, span)
     piece = Piece(
-        span,
-        "Selon le maire, la maison rouge brûle.",
-        alone={red: ["maison rouge"], mayor: ["Le maire."]},
+        span, "Selon le maire, la maison rouge brûle.", alone={red: ["maison rouge"], mayor: ["Le maire."]}
     )
     assert finish(place(run, [piece], " ")) == "Selon <a href=x>le maire</a>, la <b>maison rouge</b> brûle."
 
 
-def test_a_pair_around_a_whole_sentence_needs_no_search() -> None:
+def test_a_pair_around_a_whole_sentence_needs_no_search():
     document = "<p><i>The talks failed</i>. <b>They did.</b></p>"
     (run,) = html.read(document)
     first, second = sentences(run.text, "en")
@@ -150,7 +147,7 @@ def test_a_pair_around_a_whole_sentence_needs_no_search() -> None:
     assert finish(place(run, pieces, " ")) == "<i>Les pourparlers ont échoué</i>. <b>C'est vrai.</b>"
 
 
-def test_where_nothing_is_like_it_the_same_part_of_the_sentence_is_taken_at_ends_of_words() -> None:
+def test_where_nothing_is_like_it_the_same_part_of_the_sentence_is_taken_at_ends_of_words():
     document = "<p>aaaa bbbb <b>cccc</b> dddd eeee</p>"
     (run,) = html.read(document)
     (span,) = sentences(run.text, "en")
@@ -173,11 +170,11 @@ KEPT = st.sampled_from(
 )
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 @given(st.lists(st.one_of(INLINE, WORDS, BLOCKS, KEPT), max_size=25).map("".join), st.sampled_from(CHANGES))
 @example("<b>one <i>two</b> three</i>", reversed_words)
 @example("<b><b><b>one</b> two", str.upper)
-def test_every_tag_of_any_soup_survives_once(document: str, change: Callable[[str], str]) -> None:
+def test_every_tag_of_any_soup_survives_once(document, change):
     assert tags(through(document, html.read(document), change)) == tags(document)
 
 
@@ -190,16 +187,16 @@ TREE = st.recursive(
 )
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 @given(st.lists(TREE, max_size=4).map("".join), st.sampled_from(CHANGES))
-def test_xml_stays_balanced(document: str, change: Callable[[str], str]) -> None:
+def test_xml_stays_balanced(document, change):
     assert is_balanced(document)
     done = through(document, html.read(document, xml=True, ignore=["c"]), change)
     assert is_balanced(done)
     assert tags(done, xml=True) == tags(document, xml=True)
 
 
-def test_xml_elements_beside_text_stand_within_it_and_others_part_it() -> None:
+def test_xml_elements_beside_text_stand_within_it_and_others_part_it():
     document = "<doc><t>Hello &own; there</t><p>Some <u>more</u> text<![CDATA[ <raw> ]]></p><n>12</n></doc>"
     runs = html.read(document, xml=True)
     assert [run.text for run in runs] == ["Hello there", "Some more text<raw>"]
@@ -211,7 +208,7 @@ def test_xml_elements_beside_text_stand_within_it_and_others_part_it() -> None:
     "unit",
     ["<a", "<!--", '<a "', "<", "&", "&a", "<a b='", "</a", "<?", "<a =", "<script>", '<a "> "', "<b>"],
 )
-def test_reading_takes_time_by_length_alone(unit: str) -> None:
+def test_reading_takes_time_by_length_alone(unit):
     document = unit * (60_000 // len(unit))
     start = time.process_time()
     through(document, html.read(document), str)
@@ -219,7 +216,7 @@ def test_reading_takes_time_by_length_alone(unit: str) -> None:
 
 
 @pytest.mark.parametrize("change", CHANGES)
-def test_markdown_keeps_its_markup(change: Callable[[str], str]) -> None:
+def test_markdown_keeps_its_markup(change):
     done = through(ARTICLE, markdown.read(ARTICLE), change)
     for kept in (
         "---\ntitle: kept\n---\n# ",
@@ -235,10 +232,10 @@ def test_markdown_keeps_its_markup(change: Callable[[str], str]) -> None:
         assert done.count(kept) == 1
 
 
-def test_markdown_reads_as_the_same_document_when_its_words_change() -> None:
+def test_markdown_reads_as_the_same_document_when_its_words_change():
     done = through(ARTICLE, markdown.read(ARTICLE), lambda text: text.replace("t", "T").replace("e", "E"))
 
-    def shape(document: str) -> list[str]:
+    def shape(document):
         options = markdown._OPTIONS
         return re.findall(r"<[^>]*>", pyromark.html(document, options=options))
 
@@ -248,22 +245,22 @@ def test_markdown_reads_as_the_same_document_when_its_words_change() -> None:
     assert "now.  \n   ThEn waiT." in done
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 @given(
     st.text(st.sampled_from("ab \\`*_[]<>#&|~!-+1.)("), min_size=1, max_size=30).filter(
         lambda text: any(map(str.isalpha, text))
     )
 )
-def test_plain_text_written_as_markdown_reads_as_it_was(text: str) -> None:
+def test_plain_text_written_as_markdown_reads_as_it_was(text):
     plain = " ".join(text.split())
     written = markdown.escape(plain)
     shown = pyromark.html(written, options=markdown._OPTIONS)
     assert shown == f"<p>{plain.replace('&', '&amp;').replace('<', '&lt;').replace('>', '&gt;')}</p>\n"
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 @given(st.text(st.sampled_from(list("ab. \n\r\t*_`[](){}#>-|<\\&;é中\ud800\0!")), max_size=60))
-def test_any_markdown_can_be_read_and_its_runs_lie_in_order(document: str) -> None:
+def test_any_markdown_can_be_read_and_its_runs_lie_in_order(document):
     end = 0
     for run in markdown.read(document):
         assert end <= run.span.start < run.span.end <= len(document)
@@ -271,10 +268,8 @@ def test_any_markdown_can_be_read_and_its_runs_lie_in_order(document: str) -> No
         end = run.span.end
 
 
-def test_stretches_of_one_sentence_are_looked_for_in_one_list_of_words(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    made: list[str] = []
+def test_stretches_of_one_sentence_are_looked_for_in_one_list_of_words(monkeypatch):
+    made = []
     monkeypatch.setattr("models.text.markup.place._words", lambda text: made.append(text) or _words(text))
     source = " ".join(f"word{i}" for i in range(300))
     target = source.upper()
@@ -285,10 +280,8 @@ def test_stretches_of_one_sentence_are_looked_for_in_one_list_of_words(
 
 
 @pytest.mark.parametrize("filling", ["a", "a\u0301", "."])
-def test_markup_within_an_endless_word_does_not_walk_it_for_each_tag(
-    monkeypatch: pytest.MonkeyPatch, filling: str
-) -> None:
-    looked: list[int] = []
+def test_markup_within_an_endless_word_does_not_walk_it_for_each_tag(monkeypatch, filling):
+    looked = []
     monkeypatch.setattr(
         "models.text.markup.place.inside_word", lambda text, at: looked.append(at) or inside_word(text, at)
     )
@@ -299,13 +292,13 @@ def test_markup_within_an_endless_word_does_not_walk_it_for_each_tag(
 
 
 @pytest.mark.parametrize("read_into", [html.read_into, markdown.read_into])
-def test_reading_pauses(read_into: Callable[[list[Run], str], Iterable[None]]) -> None:
-    runs: list[Run] = []
+def test_reading_pauses(read_into):
+    runs = []
     assert len(list(read_into(runs, "<b>a</b> " * 5_000))) >= 15
     assert len(runs) > 1
 
 
-def test_placing_pauses_at_each_piece_of_markup() -> None:
+def test_placing_pauses_at_each_piece_of_markup():
     document = "<b>a</b> " * 190
     (run,) = html.read(document)
     assert len(list(place(run, [Piece(Span(0, len(run.text)), "b " * 190)], " "))) >= 190

@@ -25,7 +25,7 @@ REST = [
 ]
 
 
-def dropped(*lines: str) -> list[tuple[str, str]]:
+def dropped(*lines):
     """What is dropped of a paste with these lines between the body's paragraphs and its last one."""
     text = "\n\n".join(["Harbour to close in June", *BODY[:2], *lines, *REST, BODY[2]])
     article = read_pasted(text)
@@ -227,12 +227,12 @@ Eure Familie Brandt"""
 PLAIN = [LETTER, POEM, RECIPE, INTERVIEW, REPORT, CODE, LIST, HEADLINES, TIMETABLE, GERMAN, *SHORT]
 
 
-def kept(text: str) -> list[str]:
+def kept(text):
     article = read_pasted(text)
     return [article.text[p.start : p.end] for p in article.paragraphs]
 
 
-def reasons(text: str) -> dict[str, str]:
+def reasons(text):
     return {d.text: d.reason for d in read_pasted(text).dropped}
 
 
@@ -332,7 +332,7 @@ LINES = st.lists(WORDS, max_size=12).map(" ".join)
 
 
 @given(st.lists(LINES | st.sampled_from(ARTICLE), max_size=40).map("\n".join) | st.text(max_size=300))
-@settings(deadline=None, max_examples=150)
+@settings(max_examples=150)
 def test_any_text_is_accounted_for(text):
     article = read_pasted(text)
     assert article.text == text
@@ -342,7 +342,7 @@ def test_any_text_is_accounted_for(text):
 
 
 @given(st.lists(st.sampled_from(ARTICLE), min_size=1, unique=True))
-@settings(deadline=None, max_examples=30)
+@settings(max_examples=30)
 def test_prose_alone_loses_nothing(paragraphs):
     assert kept("\n\n".join(paragraphs)) == paragraphs
     assert kept("\n".join(paragraphs)) == paragraphs
@@ -412,12 +412,12 @@ def test_not_every_line_of_a_long_menu_is_held_against_every_other(monkeypatch):
     assert len(compared) < 100 * len(menu)
 
 
-def test_a_word_without_an_end_takes_time_by_its_length_alone() -> None:
+def test_a_word_without_an_end_takes_time_by_its_length_alone():
     sentence = (
         "The ministers met in the old town hall and spoke for a long time about the price of bread today.\n"
     )
 
-    def seconds(size: int) -> float:
+    def seconds(size):
         start = time.thread_time()
         read_pasted(sentence + "a" * size)
         return time.thread_time() - start
@@ -426,7 +426,7 @@ def test_a_word_without_an_end_takes_time_by_its_length_alone() -> None:
     assert any(seconds(20_000) < 3 * seconds(10_000) + 0.02 for _ in range(5))
 
 
-def test_a_headlines_copy_is_found_by_its_words_as_it_is_line_by_line() -> None:
+def test_a_headlines_copy_is_found_by_its_words_as_it_is_line_by_line():
     words = ["Mayor", "bridge", "opens", "again", "after", "flood", "town", "years"]
     texts = [" ".join(words[(i * k) % 8] for k in range(1, 2 + i % 6)) for i in range(60)] + [
         "",
@@ -439,7 +439,7 @@ def test_a_headlines_copy_is_found_by_its_words_as_it_is_line_by_line() -> None:
     assert len(set(alike)) == 2
 
 
-def test_lines_that_may_all_be_the_headline_are_not_each_compared_with_all(monkeypatch) -> None:
+def test_lines_that_may_all_be_the_headline_are_not_each_compared_with_all(monkeypatch):
     compared, alike = [], Lines.alike
     monkeypatch.setattr(Lines, "alike", lambda lines, i, j: compared.append(i) or alike(lines, i, j))
     names = ["".join(letters) for letters in product("bdfglmnr", "aeiou", "bdfglmnrst", "aeiou")]
@@ -451,7 +451,7 @@ def test_lines_that_may_all_be_the_headline_are_not_each_compared_with_all(monke
 
 
 @pytest.mark.parametrize("unit", ["pin it ", "1.1 ", "1.1.", "copy link ", "google plus "])
-def test_a_line_that_can_be_split_in_many_ways_is_split_once(unit: str) -> None:
+def test_a_line_that_can_be_split_in_many_ways_is_split_once(unit):
     """Each of them could be read in 2 to the power of 28 ways, and was: for minutes."""
     line = unit * (200 // len(unit))
     assert KINDS["share buttons"].search(line)

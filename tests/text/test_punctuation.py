@@ -5,7 +5,7 @@ import time
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from sacremoses import MosesPunctNormalizer  # type: ignore[import-untyped]
+from sacremoses import MosesPunctNormalizer
 
 from models.text.punctuation import normalized, spelled
 from models.text.span import Span
@@ -15,9 +15,9 @@ PIECES = ["nº", "cm", "ºC", "´´", "''", " %", " :", "\u00a0", *"\r()`„“�
 TEXTS = st.one_of(st.lists(st.sampled_from(PIECES), max_size=14).map("".join), st.text(max_size=20))
 
 
-@settings(max_examples=1500, deadline=None)
+@settings(max_examples=500)
 @given(text=TEXTS, language=st.sampled_from(["en", "de", "fr", "es", "cs", "ru"]))
-def test_it_is_moses_normalizer(text: str, language: str) -> None:
+def test_it_is_moses_normalizer(text, language):
     assert normalized(text, language) == MosesPunctNormalizer(language, norm_numbers=False).normalize(text)
 
 
@@ -31,11 +31,11 @@ def test_it_is_moses_normalizer(text: str, language: str) -> None:
         ("Nothing to do here.", "en", "Nothing to do here."),
     ],
 )
-def test_what_becomes_of_news(text: str, language: str, fed: str) -> None:
+def test_what_becomes_of_news(text, language, fed):
     assert normalized(text, language) == fed
 
 
-def test_a_run_of_full_stops_takes_linear_time() -> None:
+def test_a_run_of_full_stops_takes_linear_time():
     text = "“a” " + "." * 200_000
     before = time.process_time()
     assert normalized(text, "de").endswith("....")
@@ -43,7 +43,7 @@ def test_a_run_of_full_stops_takes_linear_time() -> None:
 
 
 @pytest.mark.parametrize("mask", MASKS)
-def test_masks_of_held_terms_stay(mask: str) -> None:
+def test_masks_of_held_terms_stay(mask):
     text = f"“{mask}” – the {mask}’s ({mask}), {mask}\u00a02019 and {mask} %…"
     for fed in (normalized(text, "en"), spelled(text, LETTERS)):
         assert unmask(fed, Masked(text, (mask,)), [Held(Span(0, 1), "☃")]).text.count("☃") == 5
@@ -63,9 +63,9 @@ LETTERS = dict.fromkeys("abcdefghijklmnopqrstuvwxyzLSEUR0123456789\"'-.▁", 0)
         ("plain", "plain"),
     ],
 )
-def test_what_a_vocabulary_lacks_is_spelled_as_it_can_be(text: str, fed: str) -> None:
+def test_what_a_vocabulary_lacks_is_spelled_as_it_can_be(text, fed):
     assert spelled(text, LETTERS) == fed
 
 
-def test_what_begins_words_alone_is_kept_where_a_word_begins() -> None:
+def test_what_begins_words_alone_is_kept_where_a_word_begins():
     assert spelled("a – b 1990–2000", {**LETTERS, "▁–": 1}) == "a – b 1990-2000"

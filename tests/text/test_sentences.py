@@ -23,7 +23,7 @@ ARBITRARY = st.text(
 )
 
 
-def parts(text: str, language: str = "en") -> list[str]:
+def parts(text, language="en"):
     return [text[s.start : s.end] for s in sentences(text, language)]
 
 
@@ -105,7 +105,7 @@ def test_spans_refer_to_the_whole_text_when_a_part_is_asked_for():
 
 
 @given(ARBITRARY, st.sampled_from(["en", "zh", "und", "fr-CA", ""]))
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 def test_spans_cover_every_visible_character_in_order(text, language):
     spans = sentences(text, language)
     end = 0
@@ -159,10 +159,10 @@ def test_initials_without_blanks_are_not_read_again_for_each():
 
 @pytest.mark.parametrize("unit", ["„", "«。", "“ a! ", "中!", "( a. ", "word "])
 def test_sentencex_reads_little_at_once_and_nothing_often(monkeypatch, unit):
-    sizes: list[int] = []
+    sizes = []
     cut = get_sentence_boundaries
 
-    def counted(language: str, text: str) -> object:
+    def counted(language, text):
         sizes.append(len(text))
         return cut(language, text)
 
@@ -229,7 +229,7 @@ def test_windows_hold_every_item_once_within_the_limit(lengths, limit):
     assert len(windows) <= max(1, 2 * sum(lengths) // limit + 1)
 
 
-def split(text: str, most: int, language: str = "en") -> list[str]:
+def split(text, most, language="en"):
     spans = split_long(text, Span(0, len(text)), lambda part: len(part) <= most, language)
     return [text[s.start : s.end] for s in spans]
 
@@ -268,7 +268,7 @@ def test_marks_without_end_are_halved_and_not_peeled_off_one_by_one(mark):
     asked = []
     text = "a" + mark * 20_000
 
-    def fits(part: str) -> bool:
+    def fits(part):
         asked.append(len(part))
         return len(part) <= 100
 
@@ -283,11 +283,10 @@ def test_a_limit_below_one_character_is_an_error():
 
 
 @given(st.text(max_size=200), st.integers(1, 40))
-@settings(deadline=None)
 def test_parts_fit_and_cover_every_visible_character(text, most):
     asked = []
 
-    def fits(part: str) -> bool:
+    def fits(part):
         asked.append(part)
         return len(part) <= most
 
@@ -328,7 +327,7 @@ def test_each_line_needs_a_translation():
 
 
 @given(st.text(st.one_of(st.characters(), st.sampled_from(list("\n\r -*>1.a "))), max_size=150))
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 def test_a_text_with_its_own_lines_put_back_is_unchanged(text):
     found = plain_lines(text)
     assert restore(text, read_plain(text), [text[line.span.start : line.span.end] for line in found]) == text
@@ -336,7 +335,7 @@ def test_a_text_with_its_own_lines_put_back_is_unchanged(text):
     assert not any(c.isalpha() for i, c in enumerate(text) if i not in covered and not _listed(text, i))
 
 
-def _listed(text: str, i: int) -> bool:
+def _listed(text, i):
     """A letter that marks a list item, as in "a) first"."""
     return text[i + 1 : i + 2] == ")"
 
@@ -348,7 +347,7 @@ PROSE = (
 
 
 @pytest.mark.parametrize(("width", "before"), [(40, ""), (72, ""), (72, "> "), (80, "  "), (60, ">> ")])
-def test_a_wrapped_paragraph_is_one_run(width: int, before: str) -> None:
+def test_a_wrapped_paragraph_is_one_run(width, before):
     text = (
         "Title\n\n" + textwrap.fill(PROSE, width, initial_indent=before, subsequent_indent=before) + "\n\nEnd"
     )
@@ -359,7 +358,7 @@ def test_a_wrapped_paragraph_is_one_run(width: int, before: str) -> None:
     assert text[runs[1].starts[at] : runs[1].ends[at + 4]] == "spoke"
 
 
-def test_a_wrapped_list_keeps_its_marks() -> None:
+def test_a_wrapped_list_keeps_its_marks():
     wrapper = textwrap.TextWrapper(60, initial_indent="- ", subsequent_indent="  ")
     text = wrapper.fill(PROSE) + "\r\n" + wrapper.fill("Another item.")
     text = text.replace("\n", "\r\n").replace("\r\r", "\r")
@@ -371,7 +370,7 @@ def test_a_wrapped_list_keeps_its_marks() -> None:
     )
 
 
-def test_two_lines_are_wrapped_if_others_are() -> None:
+def test_two_lines_are_wrapped_if_others_are():
     short = "He added that the council would have to decide it\nwithin a month."
     assert len(read_plain(short)) == 2
     assert len(read_plain(textwrap.fill(PROSE, 52) + "\n\n" + short)) == 2
@@ -391,7 +390,7 @@ sugar is sweet and so are you"""
 @pytest.mark.parametrize(
     "text", ["Bread\nmilk\nand eggs", VERSE, HEADLINES, ITEMS, ITEMS.replace("- ", "").replace("\n", "\n\n")]
 )
-def test_lines_that_end_by_themselves_stay(text: str) -> None:
+def test_lines_that_end_by_themselves_stay(text):
     assert [run.text for run in read_plain(text)] == [
         line.removeprefix("- ") for line in text.split("\n") if line
     ]
@@ -400,9 +399,9 @@ def test_lines_that_end_by_themselves_stay(text: str) -> None:
 WORD = st.text(st.sampled_from("abcdefghij"), min_size=1, max_size=9)
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 @given(st.lists(WORD, min_size=60, max_size=90), st.integers(45, 100))
-def test_whatever_is_wrapped_is_found_and_wrapped_as_it_was(words: list[str], width: int) -> None:
+def test_whatever_is_wrapped_is_found_and_wrapped_as_it_was(words, width):
     prose = " ".join(words)
     text = textwrap.fill(prose, width)
     assert widths([text.split("\n")]) != [None]

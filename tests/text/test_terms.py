@@ -2,20 +2,17 @@
 
 import re
 import time
-from collections.abc import Callable
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from models.text.sentences import UNSPACED, is_unspaced
+from models.text.sentences import is_unspaced
 from models.text.span import Span
 from models.text.terms import MASKS, Held, Terms, look_up, mask, unmask
 
 
-def found(
-    text: str, protect: tuple[str, ...] = (), glossary: dict[str, str] | None = None
-) -> list[tuple[str, str]]:
+def found(text, protect=(), glossary=None):
     held = Terms(protect, glossary or {}, text).find(text)
     return [(text[each.span.start : each.span.end], each.text) for each in held]
 
@@ -36,20 +33,20 @@ def found(
         ("max_tokens or max", ("max",), ["max"]),
     ],
 )
-def test_where_a_term_is_found(text: str, protect: tuple[str, ...], expected: list[str]) -> None:
+def test_where_a_term_is_found(text, protect, expected):
     assert [source for source, _ in found(text, protect)] == expected
 
 
-def test_a_glossarys_word_takes_the_case_of_what_it_is_for() -> None:
+def test_a_glossarys_word_takes_the_case_of_what_it_is_for():
     pairs = found("Talks, talks and TALKS with UNO", (), {"talks": "pourparlers", "UNO": "ONU"})
     assert [target for _, target in pairs] == ["Pourparlers", "pourparlers", "POURPARLERS", "ONU"]
 
 
-def test_protection_goes_before_a_glossary() -> None:
+def test_protection_goes_before_a_glossary():
     assert found("the Summit", ("Summit",), {"Summit": "Sommet"}) == [("Summit", "Summit")]
 
 
-def test_addresses_and_placeholders_are_held_without_being_asked() -> None:
+def test_addresses_and_placeholders_are_held_without_being_asked():
     text = (
         "See https://a.example/b?c=1, (www.b.example) or ask jo@c.example, {name} or %(n)s; 5%, {not this}."
     )
@@ -62,7 +59,7 @@ def test_addresses_and_placeholders_are_held_without_being_asked() -> None:
     ]
 
 
-def test_masks_come_out_in_any_order_and_way_of_writing() -> None:
+def test_masks_come_out_in_any_order_and_way_of_writing():
     text = "Blue Lantern beat Open Door."
     held = Terms(["Blue Lantern", "Open Door"], {}, text).find(text)
     masked = mask(text, held)
@@ -72,7 +69,7 @@ def test_masks_come_out_in_any_order_and_way_of_writing() -> None:
     assert [done.text[p.start : p.end] for p in done.places if p] == ["Blue Lantern", "Open Door"]
 
 
-def test_a_lost_mask_is_known_to_be_lost() -> None:
+def test_a_lost_mask_is_known_to_be_lost():
     text = "Blue Lantern beat Open Door."
     held = Terms(["Blue Lantern", "Open Door"], {}, text).find(text)
     done = unmask("QX7 a gagné.", mask(text, held), held)
@@ -80,7 +77,7 @@ def test_a_lost_mask_is_known_to_be_lost() -> None:
     assert [place is None for place in done.places] == [False, True]
 
 
-def test_a_text_that_has_a_mask_itself_gets_another() -> None:
+def test_a_text_that_has_a_mask_itself_gets_another():
     text = "The QX7 by Apple"
     held = Terms(["Apple"], {}, text).find(text)
     masked = mask(text, held)
@@ -88,15 +85,15 @@ def test_a_text_that_has_a_mask_itself_gets_another() -> None:
     assert unmask("Le QX7 de QX8", masked, held).text == "Le QX7 de Apple"
 
 
-def test_a_small_word_that_comes_first_begins_the_sentence() -> None:
+def test_a_small_word_that_comes_first_begins_the_sentence():
     text = "Yesterday talks failed."
     held = Terms([], {"talks": "pourparlers"}, text).find(text)
     assert unmask("QX7 échoués hier.", mask(text, held), held).text == "Pourparlers échoués hier."
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 @given(st.lists(st.sampled_from(["Ada", "Bob", "went", "to", "Ada Bob", "x1", "京", "."]), max_size=30))
-def test_what_is_masked_and_unmasked_is_what_it_was(words: list[str]) -> None:
+def test_what_is_masked_and_unmasked_is_what_it_was(words):
     text = " ".join(words)
     held = Terms(["Ada", "Bob", "Ada Bob", "京"], {}, text).find(text)
     masked = mask(text, held)
@@ -106,28 +103,26 @@ def test_what_is_masked_and_unmasked_is_what_it_was(words: list[str]) -> None:
     assert masked.masks[: len(MASKS)] == MASKS[: len(held)]
 
 
-def test_no_two_terms_are_found_in_one_place() -> None:
+def test_no_two_terms_are_found_in_one_place():
     text = "Ada met Ada"
-    held: list[Held] = Terms(["Ada"], {}, text).find(text)
+    held = Terms(["Ada"], {}, text).find(text)
     assert [place is None for place in look_up("Ada alone", held)] == [False, True]
 
 
 # ---------------------------------------------------------------- the plain way, which takes long for many
 
 
-def _plain(term: str) -> str:
+def _plain(term):
     """A term between ends of words, as a pattern; white space in it may be any."""
-    before, after = (
-        f"{{}}[^\\W{UNSPACED}])" if _joins(character) else "" for character in (term[0], term[-1])
-    )
+    before, after = ("{}[^\\W京中])" if _joins(character) else "" for character in (term[0], term[-1]))
     return before.format("(?<!") + r"\s+".join(map(re.escape, term.split())) + after.format("(?!")
 
 
-def _joins(character: str) -> bool:
+def _joins(character):
     return (character.isalnum() or character == "_") and not is_unspaced(character)
 
 
-def _found_plainly(text: str, terms: list[str]) -> list[tuple[Span, str]]:
+def _found_plainly(text, terms):
     ordered = sorted(terms, key=len, reverse=True)
     by_lower = {term.lower(): term for term in terms}
     found = []
@@ -139,8 +134,8 @@ def _found_plainly(text: str, terms: list[str]) -> list[tuple[Span, str]]:
     return found
 
 
-def _looked_up_plainly(text: str, held: list[Held]) -> list[Span | None]:
-    places: list[Span | None] = []
+def _looked_up_plainly(text, held):
+    places = []
     for each in held:
         flags = re.NOFLAG if each.exact else re.IGNORECASE
         spans = [Span(*match.span()) for match in re.finditer(_plain(each.text), text, flags)]
@@ -148,7 +143,7 @@ def _looked_up_plainly(text: str, held: list[Held]) -> list[Span | None]:
     return places
 
 
-def _touch(a: Span, b: Span) -> bool:
+def _touch(a, b):
     return a.start < b.end and b.start < a.end
 
 
@@ -158,16 +153,16 @@ _WORDS = st.lists(
 )
 
 
-@settings(max_examples=400, deadline=None)
+@settings(max_examples=400)
 @given(_TEXTS, _WORDS)
-def test_terms_are_found_as_in_the_plain_way(text: str, terms: list[str]) -> None:
+def test_terms_are_found_as_in_the_plain_way(text, terms):
     found = Terms(terms, {}, text).find(text)
     assert [(each.span, each.term) for each in found if each.term is not None] == _found_plainly(text, terms)
 
 
-@settings(max_examples=400, deadline=None)
+@settings(max_examples=400)
 @given(_TEXTS, _WORDS, st.data())
-def test_words_are_looked_up_as_in_the_plain_way(text: str, words: list[str], data: st.DataObject) -> None:
+def test_words_are_looked_up_as_in_the_plain_way(text, words, data):
     chosen = data.draw(st.lists(st.tuples(st.sampled_from(words), st.booleans()), max_size=12))
     held = [Held(Span(0, 1), word, exact=exact) for word, exact in chosen]
     assert look_up(text, held) == _looked_up_plainly(text, held)
@@ -176,7 +171,7 @@ def test_words_are_looked_up_as_in_the_plain_way(text: str, words: list[str], da
 # ---------------------------------------------------------------- time
 
 
-def _seconds(work: Callable[[], object]) -> float:
+def _seconds(work):
     taken = []
     for _ in range(4):
         start = time.thread_time()
@@ -185,29 +180,29 @@ def _seconds(work: Callable[[], object]) -> float:
     return min(taken)
 
 
-def _grows_by_length(work: Callable[[int], object], size: int) -> bool:
+def _grows_by_length(work, size):
     """Whether twice as much takes less than three times as long; with the square it takes four times."""
     return any(_seconds(lambda: work(2 * size)) < 3 * _seconds(lambda: work(size)) + 0.001 for _ in range(10))
 
 
 @pytest.mark.parametrize("unit", ["a", "_", "1.", "a@", "@a", "{a}", "www.", "http://"])
-def test_finding_takes_time_by_length_alone(unit: str) -> None:
-    def find(size: int) -> None:
+def test_finding_takes_time_by_length_alone(unit):
+    def find(size):
         text = unit * (size // len(unit)) + "!x"
         Terms(["b c"], {"a": "b"}, text).find(text)
 
     assert _grows_by_length(find, 10_000)
 
 
-def test_looking_up_takes_time_by_length_alone() -> None:
-    def look(size: int) -> None:
+def test_looking_up_takes_time_by_length_alone():
+    def look(size):
         held = [Held(Span(0, 1), "@jo") for _ in range(size)]
         look_up("@jo " * size, held)
 
     assert _grows_by_length(look, 300)
 
 
-def test_a_glossary_of_thousands_of_terms_takes_no_longer_than_their_letters() -> None:
+def test_a_glossary_of_thousands_of_terms_takes_no_longer_than_their_letters():
     glossary = {f"word{i} no{i}": f"mot{i}" for i in range(3000)}
     text = ". ".join(glossary)
     start = time.thread_time()

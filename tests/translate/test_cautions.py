@@ -74,4 +74,5 @@ def test_a_batch_says_it_once_and_in_its_summary_and_in_no_record(tmp_path):
     assert [SMALL in each for each in json.loads(summary.read_text())["cautions"]] == [True]
     done = run("batch", "translate", "--to", "fr", "--model", OTHER, *files, "--overwrite")
     assert SMALL not in done.stderr
-    assert "cautions" not in json.loads(summary.read_text())
+    told = json.loads(summary.read_text())["cautions"]
+    assert told == [f"not calibrated: how often translations by {OTHER} are right is not known"]

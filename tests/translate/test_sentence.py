@@ -1,5 +1,6 @@
 """A sentence's translation: how sure it is, when it is tried again, and which of the candidates is kept."""
 
+import math
 from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any, cast
@@ -18,7 +19,14 @@ from models.pool import ModelPool
 from models.steps import Event, Steps
 from models.text.span import Span
 from models.text.terms import Held
-from models.translate.confidence import KIND, coefficients, signs_of
+from models.translate.confidence import (
+    KIND,
+    Scores,
+    coefficients,
+    likely_right,
+    scored_words,
+    signs_of,
+)
 from models.translate.route import Hop
 from models.translate.sentence import OTHER_BEAMS, Candidate, Sentence, SentenceTranslator, Source
 
@@ -41,7 +49,7 @@ class Fixed(SentenceTranslator):
         min_confidence: float | None = None,
     ):
         hops = [Hop(Catalog.load(Languages.load()).get(model), "en", "fr")]
-        super().__init__(cast(ModelPool, None), hops, min_confidence=min_confidence)
+        super().__init__(cast(ModelPool, None), hops, min_confidence=min_confidence, quality="fast")
         self.asked: list[str] = []
         self._candidate = candidate
         self._others = others or {}
@@ -52,8 +60,16 @@ class Fixed(SentenceTranslator):
         return self._others.get(source.text, [self._candidate])
 
 
-def attempt(model: str, probability: float | None, min_confidence: float | None = None) -> Candidate:
-    candidate = Candidate(OUTPUT, True, probability, tokens=12, source_tokens=8)
+def scores(probability: float = 0.6, tokens: int = 12, source_tokens: int = 8, **more: Any) -> Scores:
+    """Scores of an output, given the geometric mean of its tokens' probabilities."""
+    total = math.log(max(probability, 1e-9)) * (tokens + 1)
+    return Scores(total, tokens, source_tokens, **({"rarity": 8.0} | more))
+
+
+def attempt(
+    model: str, probability: float | None, min_confidence: float | None = None, **more: Any
+) -> Candidate:
+    candidate = Candidate(OUTPUT, True, None if probability is None else scores(probability, **more))
     fixed = Fixed(model, candidate, min_confidence=min_confidence)
     told: list[Candidate] = []
 
@@ -67,19 +83,54 @@ def attempt(model: str, probability: float | None, min_confidence: float | None 
 
 
 def test_a_model_that_was_fitted_flags_what_is_likely_bad():
-    good, bad = attempt(BUNDLED, 0.8), attempt(BUNDLED, 0.3)
+    good, bad = attempt(BUNDLED, 0.9), attempt(BUNDLED, 0.4)
     assert good.flags == ()
     (flag,) = bad.flags
-    assert (flag.kind, flag.severity) == (KIND, "warning")
+    assert (flag.kind, flag.severity, flag.weakest) == (KIND, "warning", None)
     assert (flag.span.start, flag.span.end) == (0, len(OUTPUT))
-    assert f"{100 * bad.confidence:.0f}" in flag.reason
+    assert flag.reason == f"About {10 * bad.confidence:.0f} of 10 such sentences have no serious error."
     assert bad.confidence < coefficients(BUNDLED).doubtful_below < good.confidence
 
 
-def test_another_model_keeps_its_mean_probability_and_is_never_doubtful():
+WORDS = (("Les", -3.0), ("ministres", -0.2), ("QX", -9.0), ("réunis", -1.5), ("vieille", -2.5))
+
+
+def test_the_weakest_content_words_of_a_doubtful_sentence_are_named_in_the_text_s_order():
+    (flag,) = attempt(BUNDLED, 0.4, words=WORDS).flags
+    assert [OUTPUT[each.start : each.end] for each in flag.weakest] == ["réunis", "vieille"]
+    assert flag.reason.endswith(" Least sure of: réunis, vieille.")
+
+
+@pytest.mark.parametrize(
+    ("pieces", "found"),
+    [
+        ([" mal", "en", "chant", ",", " l", "'", "été"], [("malenchant", -6.0), ("l'été", -18.0)]),
+        (["中国", "\n", "的人", "a"], [("中国", -1.0), ("的人", -3.0), ("a", -4.0)]),
+        (["12", ".", ""], []),
+    ],
+)
+def test_words_are_as_sure_as_all_their_tokens_together(pieces, found):
+    assert list(scored_words(pieces, [-1.0 - i for i in range(len(pieces))])) == found
+
+
+@pytest.mark.parametrize(
+    ("total", "sentences", "told"),
+    [
+        (7.2, 24, "about 7 of 24 sentences are likely right: compare with the source"),
+        (12.0, 24, "about 12 of 24 sentences are likely right"),
+        (0.31, 1, "About 3 of 10 such sentences have no serious error: compare with the source"),
+        (0.6, 1, "About 6 of 10 such sentences have no serious error"),
+        (0.04, 1, "Hardly any such sentence is without a serious error: compare with the source"),
+    ],
+)
+def test_how_much_of_a_text_is_likely_right(total: float, sentences: int, told: str) -> None:
+    assert likely_right(total, sentences) == told
+
+
+def test_a_model_that_nobody_fitted_has_no_confidence():
     assert coefficients(OTHER) is None
-    found = attempt(OTHER, 0.01)
-    assert (found.confidence, found.flags) == (0.01, ())
+    found = attempt(OTHER, 0.01, min_confidence=0.5)
+    assert (found.confidence, found.flags, found.text) == (None, (), OUTPUT)
     assert attempt(BUNDLED, None).confidence is None
 
 
@@ -93,7 +144,7 @@ def test_min_confidence_is_a_threshold_on_what_is_told():
 def confidence(source: str = SOURCE, output: str = OUTPUT, penalty: int = 0, **given: float) -> float:
     pair = Pair(Reading(source, "en"), Reading(output, "fr"))
     flags = [Flag("number", Span(0, 1), "wrong")] * penalty
-    signs = signs_of(pair, flags, **({"probability": 0.6, "tokens": 12, "source_tokens": 8} | given))
+    signs = signs_of(pair, flags, scores(**given))
     return coefficients(BUNDLED).confidence(signs)
 
 
@@ -101,8 +152,7 @@ def confidence(source: str = SOURCE, output: str = OUTPUT, penalty: int = 0, **g
     "worse",
     [
         {"penalty": 3},
-        {"output": OUTPUT * 3, "tokens": 36},  # longer than expected, in as long words
-        {"output": OUTPUT[:15], "tokens": 3},
+        {"words": (("ministres", -9.0),)},
         {"source_tokens": 24},
         {"tokens": 40},
     ],
@@ -127,7 +177,7 @@ def test_it_is_a_probability(source, output, probability, tokens, source_tokens,
     assert 0 <= found <= 1
 
 
-WRONG = Candidate("L'Autriche a vu QX7 mercredi.", True, 0.8, tokens=9, source_tokens=8)
+WRONG = Candidate("L'Autriche a vu QX7 mercredi.", True, scores(0.8, tokens=9))
 TOLD = "Allemagne saw QX7 on mardi."
 
 
@@ -140,7 +190,7 @@ def repaired(told: Candidate) -> tuple[Fixed, Candidate]:
 
 
 def test_wrong_facts_are_told_to_the_model_in_their_right_form():
-    told = Candidate("L'Allemagne a vu QX7 mardi.", True, 0.8, tokens=9, source_tokens=8)
+    told = Candidate("L'Allemagne a vu QX7 mardi.", True, scores(0.95, tokens=9))
     fixed, found = repaired(told)
     assert TOLD in fixed.asked
     assert found.text == "L'Allemagne a vu Ana mardi."
@@ -148,9 +198,7 @@ def test_wrong_facts_are_told_to_the_model_in_their_right_form():
 
 
 def test_an_attempt_that_mends_a_fact_and_is_no_translation_is_not_kept():
-    told = Candidate(
-        "Allemagne saw QX7 on mardi on mardi on mardi on mardi.", True, 0.1, tokens=20, source_tokens=8
-    )
+    told = Candidate("Allemagne saw QX7 on mardi on mardi on mardi on mardi.", True, scores(0.1, tokens=20))
     assert "mardi on" not in repaired(told)[1].text
 
 

@@ -1,10 +1,11 @@
-"""Finds the days, months, countries, cities and known people that a text mentions.
+"""Finds the days, months, seasons, countries, cities and known people that a text mentions.
 
 Names come from CLDR and places.toml. A mention is certain; a hint is a word that may refer to the entity,
 such as the name of a country's people or a short name of a day.
 """
 
 import re
+from collections import Counter
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from functools import cache
@@ -20,11 +21,11 @@ from models.checks.language.reading import Reading, key_of
 from models.text.sentences import is_unspaced
 from models.text.span import Span
 
-EntityKind = Literal["weekday", "month", "place", "person"]
+EntityKind = Literal["weekday", "month", "season", "place", "person"]
 
 
 class Entity(NamedTuple):
-    """A day of the week (0 to 6 from Monday), a month (1 to 12), a country or city, a person."""
+    """A day of the week (0 to 6 from Monday), a month (1 to 12), a season, a country or city, a person."""
 
     kind: EntityKind
     value: str
@@ -38,7 +39,14 @@ class Mention(NamedTuple):
     span: Span
 
 
-_ALSO_SURNAMES = frozenset(("jordan", "chad", "mali", "niger"))
+_ALSO_SURNAMES = frozenset(("jordan", "chad", "mali", "niger", "colombo"))
+_AMERICA = ("ameri", "амери")
+_OTHER_AMERICAS = (
+    "north", "south", "central", "latin", "del", "du", "do", "meridional", "южн", "север", "латин", "центр",
+)  # fmt: skip
+"""Beginnings of words beside America that make it another than the United States."""
+_PART_OF_COUNTRY = re.compile(r"^(?:nord|sud|ost|west|mittel|zentral|nieder|ober|sur|norte)+-?")
+"""What is written in one word with a country: German `Nordalgerien`."""
 _SHORT = 3
 """A name of so few letters has only capitals."""
 _MOST_REST = 4
@@ -84,6 +92,8 @@ class _EntityNames:
     unspaced: dict[str, Entity]
     beginnings: dict[str, list[tuple[str, Entity]]]
     """What words that hint at an entity begin with, by the first two letters (one without blanks)."""
+    people: dict[str, Entity]
+    """Beginnings of the words for the people of countries whose name has a direction: `northkorea`."""
     days_capitalized: bool
 
 
@@ -103,30 +113,51 @@ def mentions(reading: Reading) -> list[Mention]:
                 after = i + count
                 found.append(Mention(entity, Span(words[i].start(), words[after - 1].end())))
                 break
+        if i >= after and (people := _people(text, words, keys, i, known.people)):
+            after = i + 1 + (people.span.end > words[i].end())
+            found.append(people)
     return found
 
 
-def hints(reading: Reading, sure: Iterable[Mention]) -> frozenset[Entity]:
-    """Return all that the text may name, and what it surely names, as `mentions` found it."""
+def _people(
+    text: str, words: list[re.Match[str]], keys: list[str], i: int, known: dict[str, Entity]
+) -> Mention | None:
+    """Return the people of one of two Koreas and the like that are named here, in one word or two."""
+    last = i
+    if not (found := _begins(keys[i], known)) and i + 1 < len(keys):
+        last += words[i + 1].start() - words[i].end() == 1
+        found = _begins(keys[i] + keys[i + 1], known) if last > i else None
+    return Mention(found, Span(words[i].start(), words[last].end())) if found else None
+
+
+def _begins(key: str, known: dict[str, Entity]) -> Entity | None:
+    return next((entity for beginning, entity in known.items() if key.startswith(beginning)), None)
+
+
+def hints(reading: Reading, sure: Iterable[Mention]) -> Counter[Entity]:
+    """Return how often the text may name each entity, with what it surely names, as `mentions` found it."""
     known = _entity_names(reading.base_language)
-    found = {mention.entity for mention in sure}
-    found |= {Entity("month", str(each.value)) for each in dates(reading) if each.part == "month"}
-    found |= {country for entity in found if (country := country_of(entity)) is not None}
+    found = Counter(mention.entity for mention in sure)
+    found.update(Entity("month", str(each.value)) for each in dates(reading) if each.part == "month")
+    found.update([country for entity in found.elements() if (country := country_of(entity)) is not None])
+    # a currency's code begins with its country's: 5 dollars may be those of the United States
+    found.update(Entity("place", numeral.unit[:2]) for numeral in reading.numerals if numeral.unit)
     if known.pattern is not None:
-        found |= {
-            entity
-            for first in set(reading.text)
-            for beginning, entity in known.beginnings.get(first, ())
-            if beginning in reading.text
-        }
-        return frozenset(found)
-    for key in {key_of(match[0]) for match in _WORD.finditer(reading.text)}:
-        for beginning, entity in known.beginnings.get(key[:2], ()):
-            if key.startswith(beginning) and (
-                len(beginning) >= _LEAST_BEGINNING or len(key) <= len(beginning) + _MOST_REST
-            ):
-                found.add(entity)
-    return frozenset(found)
+        for first in set(reading.text):
+            for beginning, entity in known.beginnings.get(first, ()):
+                found[entity] += reading.text.count(beginning)
+        return +found
+    # what names one thing hints at no other: `South Korea` is not the other Korea
+    named = [mention.span for mention in sure]
+    keys = Counter(key_of(m[0]) for m in _WORD.finditer(reading.text) if not Span(*m.span()).is_within(named))
+    for key, count in keys.items():
+        for part in {key, _PART_OF_COUNTRY.sub("", key)}:
+            for beginning, entity in known.beginnings.get(part[:2], ()):
+                if part.startswith(beginning) and (
+                    len(beginning) >= _LEAST_BEGINNING or len(part) <= len(beginning) + _MOST_REST
+                ):
+                    found[entity] += count
+    return found
 
 
 def _is_sure(
@@ -135,6 +166,8 @@ def _is_sure(
     start, end = words[i].start(), words[i].end()
     if any(words[j + 1].start() - words[j].end() > 2 for j in range(i, i + count - 1)):
         return False
+    if entity.kind == "season":  # with a capital it may be somebody's name
+        return known.days_capitalized or text[start].islower()
     if entity.kind in ("weekday", "month"):
         key = key_of(words[i][0])
         if (known.days_capitalized and not text[start].isupper()) or (
@@ -146,9 +179,11 @@ def _is_sure(
         return count > 1 or is_surely_a_date(text, start, key)
     if text[start].islower() or (end - start <= _SHORT and words[i][0] != words[i][0].upper()):
         return False
-    return key_of(words[i][0]) not in _ALSO_SURNAMES or not any(
-        words[j][0][0].isupper() for j in (i - 1, i + 1) if 0 <= j < len(words)
-    )
+    beside = [words[j][0] for j in (i - 1, i + 1) if 0 <= j < len(words)]
+    key = key_of(words[i][0])
+    if key.startswith(_AMERICA) and any(key_of(word).startswith(_OTHER_AMERICAS) for word in beside):
+        return False
+    return key not in _ALSO_SURNAMES or not any(word[0].isupper() for word in beside)
 
 
 def country_of(city: Entity) -> Entity | None:
@@ -199,6 +234,11 @@ def _entity_names(language: str) -> _EntityNames:
         re.compile(rf"(?<!\d)(?:{pattern})") if unspaced else None,
         unspaced,
         beginnings,
+        {
+            beginning: Entity("place", code)
+            for code, listed in table("places")["people_by_direction"].get(language, {}).items()
+            for beginning in listed
+        },
         language in _DAYS_CAPITALIZED,
     )
 
@@ -215,7 +255,7 @@ def _forms(keys: tuple[str, ...], language: str) -> Iterable[tuple[str, ...]]:
     if language in ("de", "en", "fr", "es", "pt", "nl", "sv", "da", "nb", "no") and len(last) > 3:
         forms.add(last + "s")
     if language == "ru":
-        if last[-1] in _DECLENSION:
+        if last[-1] in _DECLENSION and not last.endswith(("оа", "уа")):
             forms |= {last[:-1] + ending for ending in _DECLENSION[last[-1]]}
         elif last[-1] not in "оуиыэю":
             forms |= {last + ending for ending in _AFTER_CONSONANT}
@@ -231,6 +271,8 @@ def _all_names(language: str, locale: Locale) -> Iterator[tuple[str, Entity]]:
     for code, listed in table("places")["names"].get(language, {}).items():
         for name in listed:
             yield name, Entity("place", code)
+    for season, words in table("places")["seasons"].get(language, {}).items():
+        yield from ((word, Entity("season", season)) for word in words if not word.endswith("="))
     for kind, names in _calendar(locale):
         for width in ("wide", "abbreviated") if is_unspaced(_first(names)) else ("wide",):
             for number, name in _calendar_names(names, width):
@@ -295,6 +337,8 @@ def _other_hints(language: str, locale: Locale) -> Iterator[tuple[str, Entity]]:
     """Yield beginnings of words for peoples and languages, and short names of days and months."""
     for code, listed in table("places")["people"].get(language, {}).items():
         yield from ((beginning, Entity("place", code)) for beginning in listed)
+    for season, words in table("places")["seasons"].get(language, {}).items():
+        yield from ((word[:-1], Entity("season", season)) for word in words if word.endswith("="))
     likely = get_global("likely_subtags")
     for code, name in locale.languages.items():
         territory = likely.get(code, "").rpartition("_")[2] if code not in _NO_LIKELY else _NO_LIKELY[code]

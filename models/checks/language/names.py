@@ -388,6 +388,48 @@ def skeleton(word: str) -> str:
     return _DOUBLED.sub(r"\1", _UNSURE.sub("", sounds)) or plain[:1]
 
 
+# How languages spell the same foreign sounds: Chekhov is Tchekhov, Tschechow, Chéjov and Čechov; Zelensky is
+# Selenskyj. `H` stands for all hissing and throaty sounds, `s` for all of z, ts and s.
+_OF_LANGUAGE = {"de": ("j", "i"), "it": ("j", "i"), "fr": ("(?<=[iya]n)e$", "")}
+_SPELLINGS = tuple(
+    (re.compile(spelling), sound)
+    for spelling, sound in (
+        ("shch|chtch|schtsch|dsch|tsch|tch|sch|sh|ch|kh|zh", "H"),
+        ("dh", "d"),
+        ("th", "t"),
+        ("ph", "f"),
+        ("gh|gu(?=[ei])", "g"),
+        ("j|h", "H"),
+        ("ou", "u"),
+        ("w|ff$", "v"),
+        ("x", "ks"),
+        ("t?z|ts|c(?=[eiy])", "s"),
+        ("[cqg]", "k"),
+        ("[iy]+(?=e)", ""),
+        ("[iy]+", "i"),
+        ("i?[eo]v(?=a?$)", "ov"),
+        (r"(.)\1+", r"\1"),
+    )
+)
+_HACEKS = str.maketrans({"č": "ch", "š": "sh", "ž": "zh"})
+
+
+def are_transliterations(one: str, other: str, languages: tuple[str, str]) -> bool:
+    """Return whether both may write one foreign name, each as its language or as English does."""
+    ours = {_heard(other, language) for language in (languages[1], "en")}
+    return any(_heard(one, language) in ours for language in (languages[0], "en"))
+
+
+@cached_by_word
+def _heard(word: str, language: str) -> str:
+    plain = latin(word.lower().translate(_HACEKS))
+    if language in _OF_LANGUAGE:
+        plain = re.sub(*_OF_LANGUAGE[language], plain)
+    for pattern, sound in _SPELLINGS:
+        plain = pattern.sub(sound, plain)
+    return plain
+
+
 _LEAST_START, _LEAST_HEAD, _MOST_HEAD = 3, 5, 30
 """The letters of a German compound before its last part, and of that part."""
 

@@ -6,8 +6,8 @@ likelier first.
 """
 
 import re
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, replace
 from functools import cache, lru_cache
 from typing import Literal
 
@@ -15,6 +15,8 @@ from text_to_num import find_numbers
 
 from models.checks.language import table
 from models.text.span import Span
+
+MAGNITUDES = (1e3, 1e6, 1e9, 1e12)
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,8 +74,39 @@ def number_words() -> dict[float, frozenset[str]]:
     return {float(value): frozenset(words) for value, words in table("quantities")["number_words"].items()}
 
 
+@cache
+def _magnitude_words(language: str) -> tuple[dict[str, float], re.Pattern[str] | None]:
+    """Return what each word for a thousand, a million and so on begins with, and a pattern for them all."""
+    listed = table("quantities")["magnitudes"].get(language, {})
+    words = {word.rstrip("="): float(value) for value, own in listed.items() for word in own}
+    ends = {word.rstrip("="): r"\w*" if word.endswith("=") else "" for own in listed.values() for word in own}
+    pattern = "|".join(f"{re.escape(word)}{ends[word]}" for word in sorted(words, key=len, reverse=True))
+    edges = ("", "") if language == "zh" else (r"(?<!\w)", r"(?!\w)")
+    return words, re.compile(f"{edges[0]}(?:{pattern}){edges[1]}", re.IGNORECASE) if words else None
+
+
+def magnitudes(text: str, language: str, found: Iterable[Numeral]) -> list[tuple[Span, float]]:
+    """Return the thousands, millions and so on in words, with no exact number: `millions of them`.
+
+    `found` are the numbers of `text`, as `numerals` returns them.
+    """
+    words, pattern = _magnitude_words(language)
+    exact, named = [], []
+    for numeral in found:
+        if numeral.spelled and numeral.value in MAGNITUDES:
+            named.append((numeral.span, numeral.value))
+        exact.append(numeral.span)
+    for match in pattern.finditer(text) if pattern else ():
+        if not Span(*match.span()).is_within(exact):
+            longest = max((word for word in words if match[0].lower().startswith(word)), key=len)
+            named.append((Span(*match.span()), words[longest]))
+    return sorted(named)
+
+
 _VULGAR = {"½": 0.5, "⅓": 1 / 3, "⅔": 2 / 3, "¼": 0.25, "¾": 0.75, "⅕": 0.2, "⅛": 0.125}
 _START = re.compile(rf"\d|[{''.join(_VULGAR)}]")
+_AND_A_HALF = re.compile(r"(?: et demie?| y medi[oa]| e mezz[oa]| e mei[oa]| and a half| с половиной)(?!\w)")
+_HALF_A = re.compile(r"(?:half an? |half |demi-|medio |mezzo |meio |halbe |halben |пол|半)$", re.IGNORECASE)
 _DIGITS = re.compile(
     r"""(?P<whole>\d{1,3}(?:(?P<group>[,.'’٬\u00a0\u202f\u2009 ])\d{3})(?:(?P=group)\d{3})*(?!\d)
         | \d{1,2}(?:,\d{2}(?!\d)){1,14}+,\d{3}(?!\d)
@@ -126,7 +159,17 @@ def numerals(text: str, language: str) -> list[Numeral]:
         if taken.isdisjoint(range(*span)):
             unit = "" if is_ordinal else _unit(text, span)
             found.append(Numeral(span, (value,), "ordinal" if is_ordinal else "cardinal", unit, True))
-    return sorted(found, key=lambda numeral: numeral.span)
+    return sorted((_halved(text, numeral) for numeral in found), key=lambda numeral: numeral.span)
+
+
+def _halved(text: str, numeral: Numeral) -> Numeral:
+    """Return the number with the half before or after it: `half a million`, `1 million et demi`."""
+    scale = max((each for each in MAGNITUDES if each <= numeral.value), default=1.0)
+    if _AND_A_HALF.match(text, numeral.span.end):
+        return replace(numeral, values=(numeral.value + scale / 2, *numeral.values))
+    if scale > 1 and _HALF_A.search(text, max(0, numeral.span.start - 12), numeral.span.start):
+        return replace(numeral, values=(numeral.value / 2, *numeral.values))
+    return numeral
 
 
 def _at(text: str, start: int, language: str) -> Numeral:

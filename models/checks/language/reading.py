@@ -11,7 +11,7 @@ import Stemmer
 from stopwordsiso import has_lang, stopwords
 
 from models.checks.language import cached_by_word
-from models.checks.language.numbers import Numeral, numerals
+from models.checks.language.numbers import Numeral, magnitudes, numerals
 from models.text.sentences import UNSPACED, is_unspaced, sentences
 from models.text.span import Span
 
@@ -111,6 +111,11 @@ class Reading:
     def numerals(self) -> list[Numeral]:
         """Its numbers, in order."""
         return numerals(self.text, self.language)
+
+    @cached_property
+    def magnitudes(self) -> list[tuple[Span, float]]:
+        """Its thousands, millions and so on in words, without an exact number, in order."""
+        return magnitudes(self.text, self.base_language, self.numerals)
 
     @cached_property
     def values(self) -> frozenset[float]:

@@ -6,7 +6,8 @@ Compares what one side certainly says with everything the other side may say. Do
 import math
 import re
 from bisect import bisect_left
-from collections.abc import Iterable, Iterator
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator
 from functools import cache
 
 from babel.numbers import format_decimal
@@ -14,10 +15,10 @@ from babel.numbers import format_decimal
 from models.checks.flag import Flag, Severity
 from models.checks.language import locale_of
 from models.checks.language.dates import months_in
-from models.checks.language.entities import EntityKind, Mention, country_of, hints, name_in
+from models.checks.language.entities import Entity, EntityKind, Mention, country_of, hints, name_in
 from models.checks.language.names import INFLECTING
 from models.checks.language.negation import negations, possible
-from models.checks.language.numbers import Numeral
+from models.checks.language.numbers import Numeral, number_words
 from models.checks.language.reading import Reading
 from models.checks.pair import Pair
 from models.text.span import Span
@@ -27,6 +28,7 @@ from models.text.span import Span
 
 _TOLERANCE = 1e-9
 _SMALL = 12
+_NEXT_MAGNITUDE = 1000
 _DATE_CHARACTERS = 10
 _DIGITS = re.compile(r"\d+")
 _DATE = re.compile(r"(?<![\d.])\d{1,4}([./-])\d{1,2}\1\d{2,4}(?![\d/-])")
@@ -50,8 +52,11 @@ _ROMAN_VALUES = {"I": 1, "V": 5, "X": 10, "Х": 10}
 def check_numbers(pair: Pair) -> Iterator[Flag]:
     """Yield one flag for each changed number, with both places; else one for each that was lost or added."""
     source, output = pair.source, pair.output
-    lost = _unmatched(source, _Values(output, beside=source))
-    added = _unmatched(output, _Values(source, beside=output))
+    there, here = _Values(source, beside=output), _Values(output, beside=source)
+    for theirs, ours in (*_changed(_small, there, here), *_changed(_magnitudes, there, here)):
+        reason = f"The source has {source.at(theirs)} where this has {output.at(ours)}."
+        yield Flag("number", ours, reason, source=theirs)
+    lost, added = _unmatched(source, here), _unmatched(output, there)
     if len(lost) == len(added):
         for one, other in zip(lost, added, strict=True):
             reason = f"The source has {source.at(one.span)} where this has {output.at(other.span)}."
@@ -65,11 +70,38 @@ def check_numbers(pair: Pair) -> Iterator[Flag]:
         yield Flag("number", numeral.span, reason)
 
 
+def _changed(find: "_Find", there: "_Values", here: "_Values") -> Iterator[tuple[Span, Span]]:
+    """Yield what only one text has, in words, with what only the other has: `three` and `deux`.
+
+    Alone neither tells: `two` may be `both`, and `thousands` many.
+    """
+    lost = [span for span, low, high in find(there.reading) if not here.has_between(low, high)]
+    added = [span for span, low, high in find(here.reading) if not there.has_between(low, high)]
+    yield from zip(lost, added, strict=False)
+
+
+def _small(reading: Reading) -> Iterator[tuple[Span, float, float]]:
+    for numeral in reading.numerals:
+        if numeral.spelled and numeral.kind == "cardinal" and 1 < numeral.value <= _SMALL:
+            yield numeral.span, numeral.value, numeral.value
+
+
+def _magnitudes(reading: Reading) -> Iterator[tuple[Span, float, float]]:
+    for span, scale in reading.magnitudes:
+        yield span, scale, scale * _NEXT_MAGNITUDE
+
+
+_Find = Callable[[Reading], Iterator[tuple[Span, float, float]]]
+"""Finds numbers in words, each with the least and the most that the other text may have in its place."""
+
+
 class _Values:
     """All values that a text may be said to have. `beside` is the text it is compared with."""
 
     def __init__(self, reading: Reading, beside: Reading):
-        found = set(reading.values)
+        self.reading = reading
+        found = set(reading.values) | {scale for _, scale in reading.magnitudes}
+        found |= {value for value, words in number_words().items() if not words.isdisjoint(reading.keys)}
         for numeral in reading.numerals:
             found |= _said_otherwise(numeral, reading)
         for date in _dates(reading.text):
@@ -86,6 +118,11 @@ class _Values:
     def has(self, value: float) -> bool:
         near = bisect_left(self._sorted, value - _TOLERANCE * value)
         return near < len(self._sorted) and self._sorted[near] <= value + _TOLERANCE * value
+
+    def has_between(self, low: float, high: float) -> bool:
+        """Return whether the text has a value from `low` to `high`; with both the same, that value."""
+        near = bisect_left(self._sorted, low)
+        return near < len(self._sorted) and (self._sorted[near] == low or self._sorted[near] < high)
 
     def has_hour(self, hour: float) -> bool:
         """Return whether the text has the hour, on either clock."""
@@ -231,7 +268,14 @@ def _day_periods(language: str) -> frozenset[str]:
 
 # Entities: a country may be named by its people, a month by its number, a government by its capital.
 
-_FLAG_KINDS: dict[EntityKind, str] = {"weekday": "date", "month": "date", "place": "place", "person": "name"}
+_LEAST_PLACES = 2
+_FLAG_KINDS: dict[EntityKind, str] = {
+    "weekday": "date",
+    "month": "date",
+    "season": "date",
+    "place": "place",
+    "person": "name",
+}
 
 
 def check_entities(pair: Pair) -> Iterator[Flag]:
@@ -244,6 +288,8 @@ def check_entities(pair: Pair) -> Iterator[Flag]:
     lost = _unsupported(source, pair.source_mentions, output, pair.output_mentions)
     added = _unsupported(output, pair.output_mentions, source, pair.source_mentions)
     yield from _foreign_forms(pair)
+    if not lost and not added:
+        yield from _named_twice(pair)
     for kind, flagged in _FLAG_KINDS.items() if lost or added else ():
         gone = [mention for mention in lost if mention.entity.kind == kind]
         new = [mention for mention in added if mention.entity.kind == kind]
@@ -260,6 +306,27 @@ def check_entities(pair: Pair) -> Iterator[Flag]:
             severity: Severity = "error" if flagged == "date" else "warning"
             reason = f"The source does not name {output.at(mention.span)}."
             yield Flag(flagged, mention.span, reason, severity)
+
+
+def _named_twice(pair: Pair) -> Iterator[Flag]:
+    """Yield an error if one place stands for two: it is named more often than in the source, another less."""
+    (there, theirs), (here, ours) = (
+        ([m for m in mentions if m.entity.kind == "place"], hints(reading, mentions))
+        for reading, mentions in ((pair.source, pair.source_mentions), (pair.output, pair.output_mentions))
+    )
+    if len(there) < _LEAST_PLACES or not here:
+        return
+    for one, other in zip(_more_often(there, ours)[-1:], _more_often(here, theirs)[-1:], strict=False):
+        if country_of(other.entity) != one.entity:  # `Athens` says what Greece does
+            written = pair.source.at(one.span), pair.output.at(other.span)
+            reason = f"The source has {written[0]} where this has {written[1]} again."
+            yield Flag("place", other.span, reason, source=one.span)
+
+
+def _more_often(found: list[Mention], others: Counter[Entity]) -> list[Mention]:
+    """Return the mentions of what is named more often than the other text may name it."""
+    count = Counter(mention.entity for mention in found)
+    return [mention for mention in found if count[mention.entity] > others[mention.entity]]
 
 
 def _foreign_forms(pair: Pair) -> Iterator[Flag]:

@@ -14,7 +14,7 @@ from rapidfuzz import fuzz, process
 from rapidfuzz.distance import Hamming, Prefix
 
 from models.checks.flag import Flag, Severity
-from models.checks.language.names import is_ordinary, latin, skeleton, titles
+from models.checks.language.names import are_transliterations, is_ordinary, latin, skeleton, titles
 from models.checks.language.reading import WordForm, common_words, key_of
 from models.checks.pair import Pair
 from models.text.sentences import is_unspaced
@@ -137,10 +137,11 @@ def _unpunctuated(address: str) -> str:
 _UPPER = "A-ZÀ-ÖØ-ÞĀ-ŽΑ-ΩЀ-Я"
 # possessive and bounded: `O'O'O'...` is looked at once from each of its capitals, and not far
 _NAME_WORD = rf"[{_UPPER}][^\W\d_]{{0,40}}+(?:['’-][^\W\d_]{{1,40}}+){{0,9}}+"
+# a name of as many words may have become it: `B.C.` for `British Columbia`
+_ACRONYM = re.compile(r"\b(?:[A-Z]{2,5}\b|(?:[A-Z]\.){2})")
 _PARTICLES = "de|da|di|del|della|van|von|den|al|bin|ben|la|le|dos|du|el"
-_PARTICLE = re.compile(rf" (?:{_PARTICLES}) ")
-_OF_INSTITUTIONS = frozenset(("de", "fr", "es", "it", "pt"))
-"""Languages in which a name with a particle is more often an institution's than a person's."""
+_OF_INSTITUTIONS = frozenset(("fr", "es", "it", "pt"))
+"""Languages in which most names of several ordinary words are of institutions, which are translated."""
 _NAME = re.compile(rf"{_NAME_WORD}(?: (?:(?:{_PARTICLES}) ){{0,4}}+{_NAME_WORD}){{1,29}}")
 _WORD = re.compile(r"[^\W\d_]{2,}")
 _MOST_NAMES = 300
@@ -152,6 +153,8 @@ _LEAST_LETTERS = 4
 _MOST_SOUNDS, _MOST_COMPARED = 1000, 50_000
 """The most sounds looked for and pairs of words compared; a sentence has a few dozen."""
 _SAME_SOUND = 66
+_LEAST_ANCHOR = 3
+"""The least letters of a kept word of a name beside which its other words are looked for."""
 _LEAST_SOUNDS = 3
 """Shorter sounds have to be the same."""
 _LEAST_SPELLED_LETTERS = 5
@@ -184,39 +187,47 @@ def check_names(pair: Pair) -> Iterator[Flag]:
     places: dict[str, list[int]] = defaultdict(list)
     for i, word in enumerate(output):
         places[word.form].append(i)
+    languages = pair.source.base_language, pair.output.base_language
     heard = _Sounds({skeleton(text) for text in places})
     left = _MOST_COMPARED
+    new = set(_ACRONYM.findall(pair.output.text)) - set(_ACRONYM.findall(pair.source.text))
+    short = {len(acronym.replace(".", "")) for acronym in new}
     for name in names:
-        if name.sure and not any(word.form in places for word in name.own) and not heard.holds(name):
+        kept = any(word.form in places for word in name.own)
+        if name.sure and not kept and len(name.words) not in short and not heard.holds(name):
             reason = f"The name {pair.source.at(name.span)} of the source is missing."
             yield Flag("name", pair.output.whole, reason, "warning", name.span)
         if left <= 0:
             continue
-        here = {i for word in name.words for i in places.get(word.form, ())[:_MOST_PLACES]}
+        sure = [
+            word.form for word in name.words if len(word.form) >= _LEAST_ANCHOR and not word.form.isupper()
+        ]
+        here = {i for form in sure for i in places.get(form, ())[:_MOST_PLACES]}
         near = sorted({i + step for i in here for step in (-1, 0, 1)} - {-1, len(output)})
         beside = [output[i] for i in near]
         left -= len(name.words) * len(beside)
-        for word, other in _misspelled(name, beside, places, pair.output.base_language):
+        for word, other in _misspelled(name, beside, places, languages):
             reason = f"The source spells this name {word.form}."
             yield Flag("name", other.span, reason, "warning", word.span)
 
 
 def _names(pair: Pair) -> Iterator[_FullName]:
     reading, base = pair.source, pair.source.base_language
-    common, particles_tell = common_words(base), base in _OF_INSTITUTIONS
+    common = common_words(base)
     known: list[Span] | None = None
     for match in _NAME.finditer(reading.text):
         words = _words(reading.text, Span(*match.span()))
         while words and words[0].form.lower() in common:
             words = words[1:]
-        if match[0].isupper() or (particles_tell and _PARTICLE.search(match[0])):
+        if match[0].isupper():
             continue
         if known is None:
             known = [each.span for each in pair.source_mentions if each.entity.kind != "person"]
         own = [word for word in words if _is_own(word, base) and not word.span.is_within(known)]
         if len(words) > 1:
             titled = any(key_of(word.form) in titles() for word in words)
-            yield _FullName(words, own, len(own) > 1 or (bool(own) and titled))
+            sure = len(own) > 1 or (bool(own) and titled)
+            yield _FullName(words, own, sure and base not in _OF_INSTITUTIONS)
 
 
 def _is_own(word: WordForm, language: str) -> bool:
@@ -257,7 +268,10 @@ class _Sounds:
 
 
 def _misspelled(
-    name: _FullName, beside: Sequence[WordForm], places: Mapping[str, Sequence[int]], language: str
+    name: _FullName,
+    beside: Sequence[WordForm],
+    places: Mapping[str, Sequence[int]],
+    languages: tuple[str, str],
 ) -> Iterator[tuple[WordForm, WordForm]]:
     """Yield words of the name with the output's near spellings, beside a word that it has to the letter."""
     own = {word.form for word in name.own}
@@ -269,7 +283,9 @@ def _misspelled(
             if not other.form[0].isupper() or not _is_almost(form, other.form):
                 continue
             # an ordinary word may have a cousin in the other language: `League` for `Ligue`
-            if is_ordinary(key_of(other.form), language):
+            if is_ordinary(key_of(other.form), languages[1]) or are_transliterations(
+                form, other.form, languages
+            ):
                 continue
             differ_by_one = len(form) == len(other.form) and Hamming.distance(form, other.form) == 1
             if form in own or differ_by_one:

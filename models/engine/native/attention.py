@@ -1,8 +1,7 @@
 """Attention over caches, and residual plus norm, in plain PyTorch: the reference for `kernels`.
 
 Where a key lies is looked up in a table [slots, beams, time] of rows, so that reordering beams never copies
-a cache. Runs everywhere, and on a CPU reads no more of the caches than is there; on a GPU the Triton kernels
-of the same names take its place.
+a cache. Runs everywhere, and reads whole caches; on a GPU the Triton kernels of the same names replace it.
 """
 
 from dataclasses import dataclass
@@ -40,25 +39,20 @@ class Batch:
 
     @cached_property
     def distance(self) -> Tensor:
-        """How far back each time is from each row's input token [N, t]; less than 0 where nothing is yet."""
-        longest = self.longest(self.positions + 1, self.table.shape[2])
-        return self.positions[:, None] - torch.arange(longest, device=self.table.device)
+        """How far back each time is from each row's input token [N, T]; less than 0 where nothing is yet."""
+        return self.positions[:, None] - torch.arange(self.table.shape[2], device=self.table.device)
 
     @cached_property
     def places(self) -> Tensor:
-        """Where the rows' keys are [N, t], in a cache [rows * T].
+        """Where the rows' keys are [N, T], in a cache [rows * T].
 
         Rows keep what earlier requests left, and zero weight would not stop a NaN: so beyond a row's newest
         key that key is read again.
         """
-        most, longest = self.table.shape[2], self.distance.shape[1]
-        rows = self.table[self.slots, : self.num_beams, :longest].reshape(self.num_rows, longest).long()
-        places = rows * most + torch.arange(longest, device=rows.device)
+        most = self.table.shape[2]
+        rows = self.table[self.slots, : self.num_beams].reshape(self.num_rows, most).long()
+        places = rows * most + torch.arange(most, device=rows.device)
         return torch.where(self.distance < 0, places.gather(1, self.positions[:, None]), places)
-
-    def longest(self, lengths: Tensor, most: int) -> int:
-        """The longest of these lengths; on a GPU the most there may be, as the host would have to wait."""
-        return most if lengths.is_cuda else int(lengths.max())
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,11 +96,10 @@ def cross_attention(query: Tensor, cache: Tensor, batch: Batch, scale: float) ->
     Shapes: query [N, H, D]; cache [2, slots, H, S, D]; returns [N, H * D].
     """
     lengths = batch.source_length[batch.slots]
-    longest = batch.longest(lengths, cache.shape[3])
-    keys, values = (kind[:, :, :longest][batch.slots] for kind in cache)  # [B, H, s, D]
+    keys, values = (kind[batch.slots] for kind in cache)  # [B, H, S, D]
     query = query.unflatten(0, (-1, batch.num_beams))
     scores = torch.einsum("bkhd,bhsd->bkhs", query, keys).float() * scale
-    beyond = torch.arange(longest, device=query.device) >= lengths[:, None]
+    beyond = torch.arange(cache.shape[3], device=query.device) >= lengths[:, None]
     # Slots keep what earlier sources left: zero weight would not stop a NaN.
     values.masked_fill_(beyond[:, None, :, None], 0.0)
     weights = scores.masked_fill_(beyond[:, None, None], -torch.inf).softmax(-1).to(query.dtype)

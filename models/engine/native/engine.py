@@ -20,6 +20,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from models.engine.flows import MOST_WAITING
 from models.engine.futures import OutputFuture
 from models.engine.native.limits import MAX_STOP_TOKENS, Limits, RequestChecks
 from models.engine.native.model import end_token_ids
@@ -28,6 +29,9 @@ from models.engine.native.scheduler import Request, Scheduler, Slots
 from models.engine.native.search import NEVER
 from models.engine.protocol import EngineStats, Generation, Output
 from models.errors import DeadlineExceeded, DragomanError, EngineFailed, InvalidInput, Overloaded
+
+STALLED_S = 60.0
+"""A turn takes milliseconds; one that takes as long as this waits for a device that has hung."""
 
 
 class NativeEngine:
@@ -50,7 +54,7 @@ class NativeEngine:
         *,
         device: str | torch.device = "cpu",
         dtype: torch.dtype = torch.float32,
-        max_queued: int = 4096,
+        max_queued: int = MOST_WAITING,
     ):
         self._device = torch.device(device)
         self._dtype = dtype
@@ -67,6 +71,7 @@ class NativeEngine:
         self._inbox: deque[Request] = deque()
         self._cancelled: deque[Request] = deque()
         self._closing = False
+        self._lost = ""
         self._counts = Counts()
         self._loop = self._new_loop()
         self._ready = True
@@ -78,7 +83,7 @@ class NativeEngine:
         requests = [self._request(generation) for generation in generations]
         sound = [request for request in requests if isinstance(request, Request)]
         with self._changed:
-            self._make_room(wait)
+            self._make_room(wait, generations[0].flow if generations else "")
             self._inbox.extend(sound)
             self._changed.notify_all()
         return [*requests]
@@ -94,12 +99,20 @@ class NativeEngine:
             source_tokens=counts.source_tokens,
             output_tokens=counts.output_tokens,
             ready=self._ready,
+            lost=self._lost or self._stalled(),
             slots=loop.scheduler.slots.num_slots,
             slots_used=loop.scheduler.slots.used,
             tokens_per_s=counts.tokens_per_s,
             step_s=counts.step_s,
             batch_fill=counts.batch_fill,
         )
+
+    def _stalled(self) -> str:
+        """Why a GPU answers no more, if so; nothing else could tell that the thread waits for it for ever."""
+        stalled_s = 0.0 if self._loop.idle else time.monotonic() - self._loop.turned_at
+        if self._device.type == "cuda" and self._ready and stalled_s > STALLED_S:
+            return f"no step has ended for {STALLED_S:g} seconds"
+        return ""
 
     def close(self) -> None:
         """Finish what is queued, then stop and let go of the model and the memory."""
@@ -123,12 +136,13 @@ class NativeEngine:
             refused.answer(error)
             return refused
 
-    def _make_room(self, wait: bool) -> None:
-        """Return once fewer than the most are queued, or raise; a submission is then taken whole."""
+    def _make_room(self, wait: bool, flow: str) -> None:
+        """Return once fewer than the most of the flow are queued, or raise; a submission is taken whole."""
         while True:
             if self._closing or not self._ready:
                 raise EngineFailed("the engine is closed" if self._closing else "the engine is not ready")
-            queued = self._num_queued()
+            arriving = sum(request.flow == flow for request in self._inbox)
+            queued = arriving + self._loop.scheduler.waiting.waiting(flow)
             if queued < self._max_queued:
                 return
             if not wait:
@@ -171,7 +185,8 @@ class NativeEngine:
             try:
                 self._release_memory()
                 self._loop = self._new_loop()
-            except Exception:  # noqa: BLE001 - the device is lost; `ready` stays off and submit says so
+            except Exception as error:  # noqa: BLE001 - `ready` stays off and submit says so
+                self._lost = f"the engine died and could not start again: {error!r}"
                 return
             self._ready = True
 
@@ -189,6 +204,8 @@ class NativeEngine:
                 if self._closing:
                     return False
                 self._changed.wait()
+            if self._loop.idle:
+                self._loop.turned_at = time.monotonic()
             self._loop.add(self._inbox)
             self._inbox.clear()
             self._loop.drop(self._cancelled)
@@ -249,6 +266,8 @@ class Loop:
         self._lag = 1 if runner.device.type == "cuda" else 0
         self._step = 0
         self._stepped_at: float | None = None
+        self.turned_at = time.monotonic()
+        """When the last turn ended, or work came after none."""
         self._due: deque[tuple[int, Callable[[], None]]] = deque()
         """What is on its way from the device and who learns from it, with the step that it comes after."""
         self._streaming: list[Request] = []
@@ -283,6 +302,7 @@ class Loop:
         due = self._step - (self._lag if self.scheduler.running else 0)
         while self._due and self._due[0][0] <= due:
             self._due.popleft()[1]()
+        self.turned_at = time.monotonic()
 
     def fail_all(self, error: DragomanError) -> None:
         """Answer everyone who still waits with this error; no turn may follow."""

@@ -48,7 +48,7 @@ def self_attention(qkv: Tensor, cache: Tensor, batch: Batch, bias: Tensor | None
         qkv, cache[0], cache[1], batch.active, batch.position, batch.table, qkv if bias is None else bias,
         out, scale, batch.table.shape[1], T=batch.table.shape[2], H=heads, D=width,
         D_PADDED=triton.next_power_of_2(width), BEAMS=batch.num_beams, HAS_BIAS=bias is not None, BLOCK=32,
-        num_warps=2,
+        num_warps=2, enable_fp_fusion=True,
     )  # fmt: skip
     return out
 
@@ -69,11 +69,14 @@ def cross_attention(query: Tensor, cache: Tensor, batch: Batch, scale: float) ->
         query, cache[0], cache[1], batch.active, batch.source_length, out, parts, scale, rows,
         S=cache.shape[3], H=heads, D=width, D_PADDED=max(16, padded), BEAMS=batch.num_beams,
         BEAMS_PADDED=max(16, triton.next_power_of_2(batch.num_beams)), BLOCK=64, SPLITS=splits,
-        PRECISION=precision, num_warps=4,
+        PRECISION=precision, num_warps=4, enable_fp_fusion=True,
     )  # fmt: skip
     if splits > 1:
         join = _join_parts[(rows, heads)]
-        join(parts, out, rows, H=heads, D=width, D_PADDED=padded, SPLITS=splits, num_warps=1)
+        join(
+            parts, out, rows, H=heads, D=width, D_PADDED=padded, SPLITS=splits, num_warps=1,
+            enable_fp_fusion=True,
+        )  # fmt: skip
     return out
 
 
@@ -92,7 +95,7 @@ def add_norm(residual: Tensor, update: Tensor, norm: Norm) -> tuple[Tensor, Tens
     _add_norm[(rows,)](
         residual, update, norm.weight, norm.weight if norm.bias is None else norm.bias, summed, normed,
         norm.eps, WIDTH=width, BLOCK=triton.next_power_of_2(width), HAS_BIAS=norm.bias is not None,
-        RMS=norm.rms, num_warps=4 if width >= 512 else 2,
+        RMS=norm.rms, num_warps=4 if width >= 512 else 2, enable_fp_fusion=True,
     )  # fmt: skip
     return summed, normed
 
@@ -247,38 +250,41 @@ def advance(state: SearchState, active: Tensor, lane: Lane, logits: Tensor) -> N
     parts = torch.empty(rows, chunks, 2, dtype=torch.float32, device=logits.device)
     value = torch.empty(rows, chunks, kept, dtype=torch.float32, device=logits.device)
     token = torch.empty(rows, chunks, kept, dtype=torch.int32, device=logits.device)
-    warps = 4 if chunk > 1024 else 2
-    width = {"V": vocabulary, "ROOM": logits.stride(0), "CHUNK": chunk, "num_warps": warps}
+    # The vocabulary's sizes are known when a kernel runs, so that models of all vocabularies share it.
+    sizes, chunks_padded = (vocabulary, logits.stride(0)), triton.next_power_of_2(chunks)
+    width = {"CHUNK": chunk, "num_warps": 4 if chunk > 1024 else 2, "enable_fp_fusion": True}
     slots = {
         "BEAMS": beams, "STATE_BEAMS": state.max_beams, "T": state.max_new_tokens,
-        "T_PADDED": triton.next_power_of_2(state.max_new_tokens + 1), "CHUNKS": chunks,
-        "CHUNKS_PADDED": triton.next_power_of_2(chunks),
+        "T_PADDED": triton.next_power_of_2(state.max_new_tokens + 1), "CHUNKS_PADDED": chunks_padded,
+        "enable_fp_fusion": True,
     }  # fmt: skip
-    _normalize[(rows, chunks)](logits, parts, **width)
+    _normalize[(rows, chunks)](logits, parts, *sizes, **width)
     _edit[(rows,)](
         logits, parts, active, state.settings, state.suppressed, state.penalties, state.position,
-        state.finished, state.history, ROOM=logits.stride(0), **slots, num_warps=4,
+        state.finished, state.history, logits.stride(0), chunks, **slots, num_warps=4,
     )  # fmt: skip
-    _take_best[(rows, chunks)](logits, parts, value, token, active, state.settings, beams, kept, **width)
+    _take_best[(rows, chunks)](
+        logits, parts, value, token, active, state.settings, *sizes, BEAMS=beams, KEPT=kept, **width
+    )
     if beams == 1:
         _choose_greedy[(len(active),)](
             value, token, parts, active, state.settings, state.penalties, state.rows, state.position,
             state.finished, state.token, state.score, state.history, state.table, state.done_score,
-            state.done_length, state.done_tokens, **slots, num_warps=1,
+            state.done_length, state.done_tokens, chunks, **slots, num_warps=1,
         )  # fmt: skip
         return
-    entries = triton.next_power_of_2(beams * chunks * kept)
+    entries = triton.next_power_of_2(beams * chunks_padded * kept)
     _choose_beams[(len(active),)](
         value, token, parts, active, state.settings, state.penalties, state.rows, state.position,
         state.finished, state.improvable, state.token, state.score, state.history, state.table,
-        state.done_score, state.done, state.done_length, state.done_tokens, CANDIDATES=kept,
+        state.done_score, state.done, state.done_length, state.done_tokens, chunks, CANDIDATES=kept,
         CANDIDATES_PADDED=triton.next_power_of_2(kept), BEAMS_PADDED=triton.next_power_of_2(beams),
         ENTRIES=entries, BLOCK=64, **slots, num_warps=4 if entries <= 4096 else 8,
     )  # fmt: skip
 
 
 @triton.jit
-def _normalize(logits, parts, V: tl.constexpr, ROOM: tl.constexpr, CHUNK: tl.constexpr):
+def _normalize(logits, parts, V, ROOM, CHUNK: tl.constexpr):
     """A chunk's highest logit, and its sum of exponentials relative to that."""
     n, chunk = tl.program_id(0).to(tl.int64), tl.program_id(1)
     i = chunk * CHUNK + tl.arange(0, CHUNK)
@@ -290,14 +296,14 @@ def _normalize(logits, parts, V: tl.constexpr, ROOM: tl.constexpr, CHUNK: tl.con
 
 
 @triton.jit
-def _logits(row, i, V: tl.constexpr, ROOM: tl.constexpr):
+def _logits(row, i, V, ROOM):
     # A mask that ends on an aligned place keeps the loads wide; what lies between V and ROOM is thrown away.
     x = tl.load(row + i, mask=i < ROOM, other=-float("inf")).to(tl.float32)
     return tl.where(i < V, x, -float("inf"))
 
 
 @triton.jit
-def _log_normalizer(parts, n, CHUNKS: tl.constexpr, CHUNKS_PADDED: tl.constexpr):
+def _log_normalizer(parts, n, CHUNKS, CHUNKS_PADDED: tl.constexpr):
     i = tl.arange(0, CHUNKS_PADDED)
     record = parts + (n * CHUNKS + i) * 2
     top = tl.load(record, mask=i < CHUNKS, other=-float("inf"))
@@ -308,9 +314,9 @@ def _log_normalizer(parts, n, CHUNKS: tl.constexpr, CHUNKS_PADDED: tl.constexpr)
 
 @triton.jit
 def _edit(
-    logits, parts, active, settings, suppressed, penalties, position, finished, history,
-    ROOM: tl.constexpr, BEAMS: tl.constexpr, STATE_BEAMS: tl.constexpr, T: tl.constexpr,
-    T_PADDED: tl.constexpr, CHUNKS: tl.constexpr, CHUNKS_PADDED: tl.constexpr,
+    logits, parts, active, settings, suppressed, penalties, position, finished, history, ROOM, CHUNKS,
+    BEAMS: tl.constexpr, STATE_BEAMS: tl.constexpr, T: tl.constexpr, T_PADDED: tl.constexpr,
+    CHUNKS_PADDED: tl.constexpr,
 ):  # fmt: skip
     """Repetition penalty, n-gram bans, the end's ban before the minimum, suppressed tokens: in place."""
     n = tl.program_id(0)
@@ -359,8 +365,8 @@ def _edit(
 
 @triton.jit
 def _take_best(
-    logits, parts, value, token, active, settings, BEAMS: tl.constexpr, KEPT: tl.constexpr,
-    V: tl.constexpr, ROOM: tl.constexpr, CHUNK: tl.constexpr,
+    logits, parts, value, token, active, settings, V, ROOM, BEAMS: tl.constexpr, KEPT: tl.constexpr,
+    CHUNK: tl.constexpr,
 ):  # fmt: skip
     """The chunk's best tokens, best first; its part of the normalizer anew where that counts the edits."""
     n, chunk = tl.program_id(0).to(tl.int64), tl.program_id(1)
@@ -383,9 +389,9 @@ def _take_best(
 @triton.jit
 def _choose_greedy(
     value, token, parts, active, settings, penalties, rows, position, finished, next_token, score, history,
-    table, done_score, done_length, done_tokens,
+    table, done_score, done_length, done_tokens, CHUNKS,
     BEAMS: tl.constexpr, STATE_BEAMS: tl.constexpr, T: tl.constexpr, T_PADDED: tl.constexpr,
-    CHUNKS: tl.constexpr, CHUNKS_PADDED: tl.constexpr,
+    CHUNKS_PADDED: tl.constexpr,
 ):  # fmt: skip
     """One slot's next token and its books."""
     n = tl.program_id(0)
@@ -428,10 +434,10 @@ def _choose_greedy(
 @triton.jit
 def _choose_beams(
     value, token, parts, active, settings, penalties, rows, position, finished, improvable, next_token, score,
-    history, table, done_score, done, done_length, done_tokens,
+    history, table, done_score, done, done_length, done_tokens, CHUNKS,
     CANDIDATES: tl.constexpr, CANDIDATES_PADDED: tl.constexpr, BEAMS_PADDED: tl.constexpr,
     ENTRIES: tl.constexpr, BLOCK: tl.constexpr, BEAMS: tl.constexpr, STATE_BEAMS: tl.constexpr,
-    T: tl.constexpr, T_PADDED: tl.constexpr, CHUNKS: tl.constexpr, CHUNKS_PADDED: tl.constexpr,
+    T: tl.constexpr, T_PADDED: tl.constexpr, CHUNKS_PADDED: tl.constexpr,
 ):  # fmt: skip
     """One slot's candidates, its finished hypotheses, those that go on, and whether it is finished.
 

@@ -10,11 +10,13 @@ from abc import ABC, abstractmethod
 from array import array
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import cache, partial
 from typing import Any
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
+from transformers.activations import NewGELUActivation
 
 from models.engine.native.attention import Batch, Norm
 from models.engine.native.scheduler import Request
@@ -262,8 +264,13 @@ class T5FamilyDecoder(Decoder):
         return self._head(hidden * self._head_scale)
 
 
+def activation_of(module: Any) -> Callable[[Tensor], Tensor]:
+    """The activation; transformers' approximate GELU, eight launches, as PyTorch's one."""
+    return partial(F.gelu, approximate="tanh") if isinstance(module, NewGELUActivation) else module
+
+
 def _t5_feed_forward(dense: Any, gated: bool) -> Callable[[Tensor], Tensor]:
-    activation, down = dense.act, Linear.side_by_side(dense.wo)
+    activation, down = activation_of(dense.act), Linear.side_by_side(dense.wo)
     if not gated:
         up = Linear.side_by_side(dense.wi)
         return lambda x: down(activation(up(x)))
@@ -313,6 +320,27 @@ def end_token_ids(model: Any) -> tuple[int, ...]:
     return () if end is None else tuple(end) if isinstance(end, list) else (end,)
 
 
+@cache
+def _clamping(kind: Any) -> Any:
+    """A kind of encoder layer of transformers, BART's or Marian's, for float16.
+
+    Theirs asks whether a number has overflowed before it clamps, and for that the host waits for the GPU.
+    """
+
+    if kind.__name__ == "Clamping":  # an engine that starts again has the same model
+        return kind
+
+    class Clamping(kind):  # type: ignore[misc]
+        def forward(self, hidden_states: Tensor, attention_mask: Tensor | None, **more: Any) -> Tensor:
+            update, _ = self.self_attn(hidden_states=hidden_states, attention_mask=attention_mask, **more)
+            hidden = self.self_attn_layer_norm(hidden_states + update)
+            hidden = self.final_layer_norm(hidden + self.fc2(self.activation_fn(self.fc1(hidden))))
+            most = torch.finfo(hidden.dtype).max - 1000
+            return hidden.clamp(-most, most)  # type: ignore[no-any-return]
+
+    return Clamping
+
+
 class Encoder:
     """Sources through transformers' encoder into the cross cache [layers, 2, slots, H, S, D].
 
@@ -326,6 +354,9 @@ class Encoder:
             # efficient and plain attention; for the whole process, as PyTorch's choice is.
             torch.backends.cuda.enable_cudnn_sdp(False)
         self._encode = model.get_encoder()
+        if model.dtype == torch.float16 and model.config.model_type in ("bart", "marian"):
+            for layer in self._encode.layers:
+                layer.__class__ = _clamping(layer.__class__)
         self._decoder = decoder
         self._cache = cross_cache
         self._padding = model.config.pad_token_id or 0

@@ -4,11 +4,10 @@ Waits for the device only in `Arriving.wait`, which the engine calls a step late
 time.
 """
 
-import shutil
 import threading
 from bisect import bisect_left
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
 from types import ModuleType
@@ -17,7 +16,7 @@ from typing import Any, ClassVar
 import torch
 from torch import Tensor
 
-from models.engine.gpu import WORKING_BYTES
+from models.engine.gpu import WORKING_BYTES, lack_of_triton
 from models.engine.native import attention, search
 from models.engine.native.attention import Batch
 from models.engine.native.limits import Lane, Limits, Plan, plan
@@ -29,16 +28,13 @@ Step = Callable[[Tensor, Lane], None]
 
 
 def kernels_on(device: torch.device) -> ModuleType | None:
-    """Return `kernels` if they can run: on CUDA with Triton and a C compiler, or in Triton's interpreter.
-
-    Triton builds each kernel's launcher with the machine's own compiler, which a slim image may lack.
-    """
+    """Return `kernels` if they can run: on CUDA where Triton can build them, or in Triton's interpreter."""
     try:
         import triton
     except ImportError:
         return None
     interpreted = hasattr(triton, "knobs") and triton.knobs.runtime.interpret
-    if interpreted or (device.type == "cuda" and any(map(shutil.which, ("cc", "gcc", "clang")))):
+    if interpreted or (device.type == "cuda" and not lack_of_triton()):
         from models.engine.native import kernels
 
         return kernels
@@ -148,6 +144,9 @@ class Graphs:
 
     # CUDA allows one capture at a time in a process, and a model may be loaded while another one runs.
     _capturing: ClassVar[threading.Lock] = threading.Lock()
+    # One a device for all warm-ups and captures: matrix products keep 32 MiB of workspace for each stream,
+    # for good. Graphs may share it, as all are replayed on the same stream, the default one.
+    _streams: ClassVar[dict[int | None, Any]] = {}
 
     def __init__(self, plan: Plan, device: torch.device):
         self._plan = plan
@@ -157,8 +156,9 @@ class Graphs:
         self._active: dict[Lane, tuple[torch.cuda.CUDAGraph | None, Tensor]] = {}
         """The graph that a lane replays, if any, and its slots."""
         self._pool: Any = torch.cuda.graph_pool_handle() if self._on_cuda else None
-        # The same for each warm-up and capture: matrix products keep 32 MiB of workspace for each stream.
-        self._stream: Any = torch.cuda.Stream(device) if self._on_cuda else None
+        if self._on_cuda and device.index not in self._streams:
+            self._streams[device.index] = torch.cuda.Stream(device)
+        self._stream: Any = self._streams.get(device.index)
 
     def set_active(self, lane: Lane, slots: Sequence[int]) -> float:
         """See `Runner.set_active`."""
@@ -218,18 +218,12 @@ class Graphs:
 
     @contextmanager
     def _undone_on_failure(self) -> Iterator[None]:
-        """Give the thread its stream and the allocator its peace again where a capture fails.
-
-        `torch.cuda.graph` leaves its stream current if the capture cannot be ended, and PyTorch before 2.12
-        (pull request 180395) then goes on allocating from the graph's pool and frees nothing any more.
-        """
+        """Give the thread its stream again where a capture fails, which `torch.cuda.graph` may not do."""
         before = torch.cuda.current_stream()
         try:
             yield
         except BaseException:
             torch.cuda.set_stream(before)
-            with suppress(RuntimeError):  # it was closed
-                torch._C._cuda_endAllocateToPool(torch.cuda.current_device(), self._pool)
             raise
 
 

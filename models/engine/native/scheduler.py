@@ -7,10 +7,10 @@ it.
 """
 
 import heapq
-from collections import OrderedDict
 from collections.abc import Callable, Iterable
 from typing import Any, NamedTuple
 
+from models.engine.flows import FlowQueue
 from models.engine.futures import OutputFuture
 from models.engine.native.limits import Lane
 from models.engine.protocol import Generation
@@ -70,6 +70,7 @@ class Request(OutputFuture):
     ):
         super().__init__(when_cancelled)
         self.generation = generation
+        self.flow = generation.flow
         self.lane = lane
         self.stop_token_ids = stop_token_ids
         self.place = NOWHERE
@@ -92,7 +93,7 @@ class Request(OutputFuture):
 
 
 class Scheduler:
-    """First come, first served, in groups worth an encoder call.
+    """First come, first served within a flow, and flows in turn, in groups worth an encoder call.
 
     While others run, newcomers wait until an eighth of all slots can be filled at once or `patience_steps`
     have passed: an encoder call costs as much for one source as for many. Of many newcomers, those beyond
@@ -103,7 +104,7 @@ class Scheduler:
         self.slots = slots
         self.max_admitted_tokens = max_admitted_tokens
         self.patience_steps = patience_steps
-        self.waiting: OrderedDict[Request, None] = OrderedDict()
+        self.waiting = FlowQueue[Request]()
         self.running: dict[Lane, dict[int, Request]] = {}
         """By their slots."""
         self.by_slot: dict[int, Request] = {}
@@ -116,7 +117,7 @@ class Scheduler:
     def add(self, requests: Iterable[Request]) -> None:
         for request in requests:
             self._num_added += 1
-            self.waiting[request] = None
+            self.waiting.add(request)
             if request.generation.deadline is not None:
                 heapq.heappush(self._deadlines, (request.generation.deadline, self._num_added, request))
 
@@ -128,7 +129,7 @@ class Scheduler:
         admitted: list[Request] = []
         room = self.max_admitted_tokens
         while self.waiting:
-            request = next(iter(self.waiting))
+            request = self.waiting.first()
             room -= len(request.generation.source_ids)
             if room < 0 and admitted and self.running:
                 self._steps_since_admission = self.patience_steps  # the others' turn is the next
@@ -136,7 +137,7 @@ class Scheduler:
             place = self.slots.take(request.lane.num_beams)
             if place is None:
                 break
-            del self.waiting[request]
+            self.waiting.take(request)
             request.place = place
             admitted.append(request)
         if admitted:
@@ -162,7 +163,7 @@ class Scheduler:
             request.over = True
             place, request.place = request.place, NOWHERE
             if place is NOWHERE:
-                self.waiting.pop(request, None)
+                self.waiting.drop(request)
                 continue
             self.slots.release(place)
             if self.by_slot.pop(place.slot, None):

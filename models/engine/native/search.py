@@ -182,8 +182,7 @@ def advance(state: SearchState, active: Tensor, lane: Lane, logits: Tensor) -> N
     else:
         scores = _process(step, log_probs)
         renormalized = step.setting(RENORMALIZE).bool()[:, None, None]
-        if _any(renormalized):
-            scores = torch.where(renormalized, scores.log_softmax(-1), scores)
+        scores = torch.where(renormalized, scores.log_softmax(-1), scores)
         _advance_beams(state, step, scores, lane.num_candidates)
 
 
@@ -207,10 +206,8 @@ def _gather(state: SearchState, active: Tensor, num_beams: int) -> _Step:
 
 def _process(step: _Step, scores: Tensor) -> Tensor:
     """Bend the scores [B, K, V], perhaps in place, as transformers' logits processors do, in their order."""
-    if _any(step.repetition_penalty != 1):
-        scores = _penalize_repetition(step, scores)
-    if _any(step.setting(NGRAM) > 0):
-        _forbid(scores, _ngram_bans(step))
+    scores = _penalize_repetition(step, scores)
+    _forbid(scores, _ngram_bans(step))
     early = (step.position < step.setting(MIN_NEW))[:, None]
     stop = step.settings[:, STOP : STOP + MAX_STOP_TOKENS].long()
     _forbid(scores, torch.where(early, stop, -1)[:, None])
@@ -218,11 +215,6 @@ def _process(step: _Step, scores: Tensor) -> Tensor:
     scores = _force(scores, step.setting(FORCED_LAST), step.position == step.setting(MAX_NEW) - 1)
     _forbid(scores, step.suppressed)
     return scores
-
-
-def _any(marks: Tensor) -> bool:
-    """Return whether any is true; on a GPU always, as the host would have to wait to know it."""
-    return marks.is_cuda or bool(marks.any())
 
 
 def _marks(scores: Tensor, tokens: Tensor) -> Tensor:
@@ -235,15 +227,12 @@ def _marks(scores: Tensor, tokens: Tensor) -> Tensor:
 
 def _forbid(scores: Tensor, tokens: Tensor) -> None:
     """Forbid the tokens [B, 1 or K, n] in the scores, in place; negative ones forbid nothing."""
-    if _any(tokens >= 0):
-        tokens = tokens.expand(-1, scores.shape[1], -1)
-        most = torch.full_like(tokens, torch.inf, dtype=scores.dtype).masked_fill_(tokens >= 0, -torch.inf)
-        scores.scatter_reduce_(2, tokens.clamp(min=0), most, "amin")
+    tokens = tokens.expand(-1, scores.shape[1], -1)
+    most = torch.full_like(tokens, torch.inf, dtype=scores.dtype).masked_fill_(tokens >= 0, -torch.inf)
+    scores.scatter_reduce_(2, tokens.clamp(min=0), most, "amin")
 
 
 def _force(scores: Tensor, token: Tensor, where: Tensor) -> Tensor:
-    if not _any((token >= 0) & where):
-        return scores
     only = torch.full_like(scores, -torch.inf).masked_fill_(_marks(scores, token.long()[:, None, None]), 0.0)
     return torch.where(((token >= 0) & where)[:, None, None], only, scores)
 

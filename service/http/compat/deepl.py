@@ -8,9 +8,11 @@ translation memories) or, where they are preferences, accepted without effect (`
 
 import json
 import secrets
+import threading
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
+from functools import partial
 from hashlib import sha256
 from itertools import chain
 from pathlib import PurePath
@@ -167,6 +169,8 @@ class DeepL:
         self._settings = runtime.settings
         self._work = work
         self._jobs = jobs
+        self._fetched: set[str] = set()
+        """Documents that were fetched, and are about to be forgotten."""
 
     def blueprint(self) -> Blueprint:
         routes = Blueprint("deepl", __name__)
@@ -235,6 +239,7 @@ class DeepL:
                 format=body.tag_handling or "text",
                 ignore_tags=tuple(body.ignore_tags),
                 glossary=terms(text),
+                quality="fast" if body.model_type == "latency_optimized" else "auto",
             )
             for text in texts
         ]
@@ -443,22 +448,24 @@ class DeepL:
             raise UnknownJob(f"the document has no translation: it is {job.status}")
         if job.status != "done":
             return answer({"message": f"the document is not ready: it is {job.status}"}, NOT_READY)
-        (result,) = self._jobs.service.store.results(job)
-        response = file_response(result.data, result.media_type, result.filename, result.notes)
-        response.response = self._downloaded(job, g.key_id, result.data)
-        response.headers["Content-Length"] = str(len(result.data))
-        return response
+        result = self._jobs.service.store.open(job, partial(self._sent, job.id, g.key_id))
+        return file_response(result, result.media_type, result.filename, result.notes)
 
-    def _downloaded(self, job: Job, owner: str | None, data: bytes) -> Iterator[bytes]:
-        """The file; once all of it was sent, nothing is kept. A client that was cut off may ask again."""
-        yield data
-        self._jobs.service.remove(job.id, owner)
+    def _sent(self, job_id: str, owner: str | None) -> None:
+        """Keep nothing of a document that was sent whole; a client that was cut off may ask again."""
+
+        def remove() -> None:
+            self._jobs.service.remove(job_id, owner)
+            self._fetched.discard(job_id)
+
+        self._fetched.add(job_id)
+        threading.Thread(target=remove, daemon=True).start()  # the server's loop does not wait for it
 
     def _document_job(self, document_id: str) -> Job:
         fields = read_json(request) if has_json(request) else request.form.to_dict()
         given = validated(DocumentKey, fields)
         job = self._jobs.find(document_id)
-        if job.form != "document" or BILLED not in job.options:
+        if job.id in self._fetched or job.form != "document" or BILLED not in job.options:
             raise UnknownJob("document not found")
         key = given.document_key.encode("utf-8", "replace")
         if not secrets.compare_digest(key, _key(job).encode()):

@@ -42,6 +42,7 @@ from service.http.run_request import RequestRunner
 from service.options import LanguageCode
 from service.problems import Problem
 from service.shared import SharedState
+from service.shares import FILE_BYTES
 from service.store.translation_memory import paired
 from service.validation import validated
 
@@ -81,7 +82,7 @@ class StoredFiles:
         caller: Callable[[], str] = lambda: "",
         *,
         ttl_s: float = 1800.0,
-        max_bytes: int = 64 << 20,
+        max_bytes: int = FILE_BYTES,
         shared: SharedState | None = None,
     ):
         self._caller = caller

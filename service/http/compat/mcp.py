@@ -1,7 +1,8 @@
 """The Model Context Protocol over HTTP: /mcp, stateless, one JSON document per request.
 
-The package `mcp` implements the protocol as an ASGI application. Each request runs it to completion in its
-own thread, so its tools know the caller and the deadline.
+The package `mcp` implements the protocol as an ASGI application. Each request runs it in its own thread, so
+its tools know the caller and the deadline; what the package itself does ends with the deadline too, and when
+the client goes away.
 """
 
 from collections.abc import MutableMapping
@@ -13,13 +14,18 @@ from typing import TYPE_CHECKING, Any
 from flask import Blueprint, Response, jsonify, request
 
 from models.checker import CheckRequest
+from models.driver import CancelToken
+from models.errors import DeadlineExceeded
 from models.steps import Outcome
 from service.errors import InvalidJson
 from service.http.body import read_json
+from service.http.disconnect import LOOK_EVERY_S, watching
 from service.http.run_request import RequestRunner
 from service.tasks import Request
 
 if TYPE_CHECKING:
+    from anyio import CancelScope
+
     from service.runtime import Runtime
 
 PATH = "/mcp"
@@ -51,7 +57,25 @@ class ToolViews:
             with suppress(InvalidJson):  # the package says so in the protocol's form
                 read_json(request)  # within the limits of all JSON
             body = request.get_data()
-            return anyio.run(partial(self._answer, body))
+            cancel = CancelToken()
+            with watching(request.environ, cancel.cancel):
+                answer = anyio.run(partial(self._within, self._work.left_s(), cancel, body))
+            cancel.raise_if_cancelled()
+            if answer is None:
+                raise DeadlineExceeded("the message was not answered before the request's deadline")
+            return answer
+
+    async def _within(self, left_s: float, cancel: CancelToken, body: bytes) -> Response | None:
+        """Return the answer; None where the time is up or the client has gone before."""
+        import anyio
+
+        answer = None
+        with anyio.move_on_after(left_s):
+            async with anyio.create_task_group() as group:
+                group.start_soon(_end_if_cancelled, cancel, group.cancel_scope)
+                answer = await self._answer(body)
+                group.cancel_scope.cancel()
+        return answer
 
     async def _answer(self, body: bytes) -> Response:
         import anyio
@@ -105,6 +129,14 @@ class ToolViews:
             return checked.outcomes[0], checked.total_s
         done = self._work.do([request])
         return done.outcomes[0], done.total_s
+
+
+async def _end_if_cancelled(cancel: CancelToken, scope: "CancelScope") -> None:
+    import anyio
+
+    while not cancel.cancelled:
+        await anyio.sleep(LOOK_EVERY_S)
+    scope.cancel()
 
 
 def _scope() -> dict[str, Any]:

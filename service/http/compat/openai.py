@@ -621,7 +621,8 @@ class OpenAI(Family):
     def _steps(self, asked: Request) -> Steps[Value]:
         if isinstance(asked, ChatRequest):
             return chat(self._runtime.pool, asked)
-        return self._work.steps(asked)
+        (steps,) = self._work.steps([asked])
+        return steps
 
 
 def _texts(asked: Request) -> list[str]:

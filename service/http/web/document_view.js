@@ -1,5 +1,6 @@
 // A translated file before it is downloaded: its sentences side by side, with what the checks found in them.
 
+import { isTrust } from "./flags.js";
 import { Text } from "./text.js";
 import { TranslationView } from "./translation_view.js";
 import { $ } from "./words.js";
@@ -19,7 +20,8 @@ export class DocumentView extends TranslationView {
     this.close({ parts, toTranslate: "", edits: {}, about: null });
     $("#document-download").textContent = `Download ${name ?? ""}`;
     $("#document-download").disabled = !name;
-    this.fine([notes, name && "Only the sentences are shown here; the download keeps the formatting."]);
+    const others = notes.split("; ").filter((note) => !isTrust(note)).join("; ");
+    this.fine([others, name && "Only the sentences are shown here; the download keeps the formatting."]);
   }
 }
 

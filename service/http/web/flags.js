@@ -4,14 +4,17 @@ import { pieces } from "./text.js";
 import { $, count, element, sentence, short } from "./words.js";
 
 // A text's nodes, with a mark for each flagged stretch; one flagged as a whole is shaded rather than underlined.
+// The words that the model was least sure of are marked within a doubtful one.
 export function marked(text, flags) {
-  return pieces(text.length, flags).map(({ start, end, spans }) => {
+  const spans = flags.flatMap((flag) => [flag, ...(flag.weakest ?? []).map((span) => ({ ...flag, ...span, isWeak: true }))]);
+  return pieces(text.length, spans).map(({ start, end, spans }) => {
     const words = text.slice(start, end);
     if (!spans.length) return words;
     const severity = spans.some((flag) => flag.severity === "error") ? "error" : "warning";
     const isWhole = spans.every((flag) => flag.start === 0 && flag.end >= text.length);
-    const reason = spans.map((flag) => sentence(flag.reason)).join(" ");
-    const mark = element("mark", { className: `${severity}${isWhole ? " whole" : ""}`, tabIndex: 0 }, words);
+    const reason = [...new Set(spans.map((flag) => sentence(flag.reason)))].join(" ");
+    const kinds = [severity, isWhole && "whole", spans.some((flag) => flag.isWeak) && "weak"];
+    const mark = element("mark", { className: kinds.filter(Boolean).join(" "), tabIndex: 0 }, words);
     mark.dataset.reason = reason;
     mark.setAttribute("aria-description", reason);
     return mark;
@@ -36,9 +39,28 @@ export function tally(box, found, sentences, unchecked = 0) {
   if (next) next.hidden = !found.length;
   $("span", box).textContent = found.length
     ? `${count(found.length, "possible problem")} in ${count(sentences, "sentence")}: ${each}.`
-    : `The checks found nothing in ${count(sentences, "sentence")}.`;
+    : `No wrong number, date or name found in ${count(sentences, "sentence")}; wording is not checked.`;
   if (unchecked) $("span", box).textContent += ` Not checked: ${count(unchecked, "sentence")} that you rewrote.`;
 }
+
+// "About 7 of 24 sentences are likely right", as the service's notes say it; nothing where no confidence is known.
+export function trust(box, confidences) {
+  const known = confidences.filter((each) => each !== null && each !== undefined);
+  const total = known.reduce((sum, each) => sum + each, 0);
+  const isLow = 2 * total < known.length;
+  box.hidden = !known.length;
+  box.classList.toggle("low", isLow);
+  const told = known.length === 1 ? ofTen(total) : `About ${Math.round(total)} of ${known.length} sentences are likely right`;
+  box.textContent = `${told}${isLow ? ": compare with the source" : ""}.`;
+}
+
+function ofTen(confidence) {
+  const number = Math.round(10 * confidence);
+  if (!number) return "Hardly any such sentence is without a serious error";
+  return `About ${number} of 10 such sentences ${number === 1 ? "has" : "have"} no serious error`;
+}
+
+export const isTrust = (note) => /^(about \d+ of \d+ (such )?sentences|hardly any such sentence) /i.test(note);
 
 export function toNext(section) {
   const marks = [...section.querySelectorAll("mark")];

@@ -20,6 +20,7 @@ export class Result {
     this.set("");
     this.body.replaceChildren();
     $(".tally", this.section).hidden = true;
+    for (const box of this.section.querySelectorAll(".trust")) box.hidden = true;
     $(".findings", this.section).replaceChildren();
     $(".fine", this.section).textContent = "";
   }

@@ -40,8 +40,11 @@ export class SummaryView extends Result {
     list($(".findings", this.section), found);
     tally($(".tally", this.section), found, answer.sentences.length);
     const made = answer.translation_model ? `${answer.model}, translated by ${answer.translation_model}` : answer.model;
+    // a score of 1 says that the sentence is the article's own
+    const picked = !answer.translation_model && answer.sentences.every(({ evidence }) => evidence[0]?.score === 1);
     this.fine([
       `By ${made} in ${(answer.timings_ms.total / 1000).toFixed(1)} s.`,
+      picked ? "Its sentences are picked from the article, not written." : "",
       "Hover over a sentence, or tap it, to see its evidence.",
       ...answer.notes.map(asSentence),
     ]);

@@ -2,7 +2,7 @@
 
 import { languageName } from "./choices.js";
 import { isUnfinished, translated } from "./draft.js";
-import { list, marked, reachable, tally } from "./flags.js";
+import { isTrust, list, marked, reachable, tally, trust } from "./flags.js";
 import { blocks } from "./kinds.js";
 import { gaps } from "./parts.js";
 import { Result } from "./result.js";
@@ -87,6 +87,8 @@ export class TranslationView extends Result {
       return (flags ?? []).map((flag) => ({ words: words.slice(flag.start, flag.end), flag }));
     });
     const unchecked = segments.filter((segment) => shownOf(segment, draft).flags === null).length;
+    const counted = segments.filter(({ source, abstained }) => !abstained && !draft.edits[source.start]);
+    trust($(".trust", this.section), counted.map(({ confidence }) => confidence));
     list($(".findings", this.section), found);
     tally($(".tally", this.section), found, isUnfinished(draft) ? 0 : segments.length, unchecked);
     if (!draft.about) return;
@@ -98,7 +100,7 @@ export class TranslationView extends Result {
     const took = isUnfinished(draft) ? "" : ` in ${(ms / 1000).toFixed(1)} s`;
     this.fine([
       `From ${languageName(source)} to ${languageName(target)}${way}, by ${model}${took}.`,
-      ...notes.map(sentence),
+      ...notes.filter((note) => !isTrust(note)).map(sentence),
     ]);
   }
 

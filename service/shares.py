@@ -1,0 +1,386 @@
+"""Gives out by caller whatever is scarce: the one place that says who may hold how much, and who is next.
+
+`SCARCE` lists what callers share; docs/limits.md has its table. Of most of it a caller may hold as much as is
+left free: one caller gets half, two a third each, and the next one always finds something. Whoever asks for
+more is refused at once, or waits for a turn; turns go round the callers. Knows no HTTP.
+"""
+
+import threading
+import time
+from collections import Counter, OrderedDict, deque
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
+from dataclasses import dataclass
+from functools import lru_cache
+from hashlib import blake2b
+from ipaddress import IPv6Address, ip_address, ip_network
+from typing import Any, Protocol
+
+from models.engine.flows import MOST_WAITING
+from models.errors import DeadlineExceeded, Overloaded
+
+ADDRESS, KEY = "address-", "key-"
+"""Begin the names of callers without a key, and of those with one."""
+CALLER: ContextVar[str] = ContextVar("caller", default="")
+"""For whom this thread works, where that is not handed down; nobody's on the command line."""
+LOOK_EVERY_S = 0.25
+IPV6_PREFIX = 64
+"""The prefix that one household or machine has to itself: addresses in it are one caller."""
+
+PLACES_TIMES = 2
+"""One caller alone has as many places as the setting says, so that all have twice as many."""
+SPARE_THREADS = 16
+"""Beyond those of work: what is quick, and the refusing of what is too much."""
+CONNECTIONS = 1000
+"""Of a worker; fewer where it may open few files, of which a connection takes up to three."""
+ANSWER_BYTES = 1 << 30
+"""Of answers that wait in temporary files until their clients take them."""
+READERS_FOR_EACH_CORE = 2
+READER_CPU_S = 60
+"""For each document or page, over all of its threads."""
+LOOKUPS = 8
+"""Callbacks whose hosts are looked up: a slow name server keeps so many threads."""
+MAX_QUEUED_JOBS = 1000
+"""Jobs in work or waiting; more are refused, except from a key that has none among them."""
+MAX_QUEUED_JOBS_PER_CALLER = 100
+JOB_WORKERS = 2
+"""Jobs that are worked on at the same time."""
+MAX_JOB_BYTES = 1 << 30
+"""What the jobs of a key, or of an address without one, may keep."""
+GLOSSARY_BYTES = 64 << 20
+MEMORY_BYTES = 64 << 20
+KEPT_ANSWER_BYTES = 64 << 20
+SUGGESTION_BYTES, SUGGESTION_BYTES_OF_A_CALLER = 32 << 20, 1 << 20
+FILE_BYTES = 64 << 20
+CALLBACKS, CALLBACKS_OF_A_CALLER = 8, 4
+ANONYMOUS_SHARES = 8
+"""Each key has a share of what is kept, and each address without one; but addresses are many, and anybody's.
+So all without a key have together no more than this many shares, and take none of a key's."""
+
+
+@dataclass(frozen=True, slots=True)
+class Scarce:
+    """What callers share, as docs/limits.md tells it."""
+
+    name: str
+    what: str
+    in_all: str
+    of_one: str
+    beyond: str
+
+
+LEFT = "as much as is left free"
+CONNECTION = Scarce(
+    "connections",
+    "connections of a worker, by address",
+    f"{CONNECTIONS:,}, or a third of the files that it may open (`ulimit -n`)",
+    "all while nobody else wants one",
+    "whoever has most loses the one that has been still longest",
+)
+THREAD = Scarce(
+    "threads",
+    "threads of a worker, by address",
+    f"{SPARE_THREADS} more than places",
+    LEFT,
+    "requests wait, callers in turn",
+)
+PLACE = Scarce(
+    "places",
+    "requests in work",
+    "128: twice `DRAGOMAN_MAX_QUEUED_REQUESTS`",
+    f"{LEFT}; a key always one",
+    "429 with `Retry-After`",
+)
+BODY = Scarce(
+    "bodies",
+    "bodies over 64 KB in work",
+    "twice the bytes of the longest one allowed",
+    f"{LEFT}; a key always one of a direct request",
+    "429",
+)
+ANSWER = Scarce(
+    "answers",
+    "bytes of answers over 64 KB that clients have yet to take, of a worker, by address",
+    f"{ANSWER_BYTES >> 30} GiB",
+    LEFT,
+    "closed",
+)
+ENGINE = Scarce(
+    "engine",
+    "sentences and windows that wait for an engine",
+    "no limit",
+    f"{MOST_WAITING:,}, and those of the last request",
+    "429; a batch takes from the callers in turn",
+)
+READER = Scarce(
+    "readers",
+    "documents and pages being read",
+    f"{READERS_FOR_EACH_CORE} for each processor",
+    f"{LEFT}; {READER_CPU_S} s of a processor for each",
+    "they wait, callers in turn; 422",
+)
+LOOKUP = Scarce("lookups", "callbacks' hosts being looked up", f"{LOOKUPS}", LEFT, "looked up when sent")
+SCARCE = (
+    CONNECTION,
+    THREAD,
+    PLACE,
+    BODY,
+    ANSWER,
+    ENGINE,
+    READER,
+    LOOKUP,
+    Scarce(
+        "jobs",
+        "jobs waiting",
+        f"{MAX_QUEUED_JOBS:,}",
+        f"{MAX_QUEUED_JOBS_PER_CALLER}; a key always one",
+        "429",
+    ),
+    Scarce(
+        "running",
+        "jobs in work",
+        f"{JOB_WORKERS}",
+        "all while nobody else has one waiting",
+        "they wait, callers in turn",
+    ),
+    Scarce(
+        "kept",
+        "bytes that jobs keep",
+        f"of all without a key {ANONYMOUS_SHARES} shares",
+        f"{MAX_JOB_BYTES >> 30} GiB",
+        "429",
+    ),
+    Scarce(
+        "glossaries",
+        "bytes of glossaries; of a translation memory",
+        f"of all without a key {ANONYMOUS_SHARES} shares",
+        f"{GLOSSARY_BYTES >> 20} MiB; {MEMORY_BYTES >> 20} MiB",
+        "422",
+    ),
+    Scarce(
+        "kept answers",
+        "bytes of answers kept under an `Idempotency-Key`, for a day",
+        f"of all without a key {ANONYMOUS_SHARES} shares",
+        f"{KEPT_ANSWER_BYTES >> 20} MiB",
+        "the caller's oldest go",
+    ),
+    Scarce(
+        "suggestions",
+        "bytes of suggestions (`/suggest`)",
+        f"{SUGGESTION_BYTES >> 20} MiB",
+        f"{SUGGESTION_BYTES_OF_A_CALLER >> 20} MiB",
+        "422",
+    ),
+    Scarce(
+        "files",
+        "bytes of files of `/translate_file`",
+        f"{FILE_BYTES >> 20} MiB",
+        LEFT,
+        "the caller's oldest go; 429",
+    ),
+    Scarce(
+        "callbacks", "callbacks being sent", f"{CALLBACKS}", f"{CALLBACKS_OF_A_CALLER}; one to a host", "wait"
+    ),
+)
+
+
+def table() -> str:
+    """Return the table of docs/limits.md, in Markdown."""
+    rows = [f"| {each.what} | {each.in_all} | {each.of_one} | {each.beyond} |" for each in SCARCE]
+    return "\n".join(["| | in all | of one caller | beyond it |", "|---|---|---|---|", *rows])
+
+
+@lru_cache(maxsize=4096)
+def named(address: str) -> str:
+    """The caller at an address, or in the network that an IPv6 address is in; the name does not tell it."""
+    try:
+        parsed = ip_address(address)
+    except ValueError:  # a local socket
+        whole = address
+    else:
+        if isinstance(parsed, IPv6Address):
+            parsed = parsed.ipv4_mapped or ip_network((parsed, IPV6_PREFIX), strict=False).network_address
+        whole = str(parsed)
+    return ADDRESS + blake2b(whole.encode(), digest_size=12).hexdigest()
+
+
+def stored_shares(caller: str, owner: str | None) -> list[tuple[str, str, str | None, int]]:
+    """Return whose rows in a table of `caller` and `owner` count together with the caller's, and how far.
+
+    A share has its name in words, an SQL condition and its value, and the number of callers' limits that it
+    holds: the caller has one limit, and all callers without a key have a few between them.
+    """
+    own: list[tuple[str, str, str | None, int]] = [("this caller", "caller = ?", caller, 1)]
+    if owner is None:
+        own.append(("all callers without a key", "owner IS ?", None, ANONYMOUS_SHARES))
+    return own
+
+
+class ShareCounts(Protocol):
+    """How much of what each caller holds."""
+
+    def take(self, what: str, caller: str, amount: int, *, capacity: int, least: int) -> bool:
+        """Count it as held and return True if as much is left free beside what the caller holds already.
+
+        A caller who holds nothing gets up to `least` in any case.
+        """
+
+    def give(self, what: str, caller: str, amount: int) -> None:
+        """Count it as held no longer."""
+
+    def held(self, what: str) -> int:
+        """Return what all hold."""
+
+
+class LocalCounts:
+    """Counts of this process alone, of one thing. Threads may share it."""
+
+    def __init__(self) -> None:
+        self.of: Counter[str] = Counter()
+        """What each caller holds."""
+        self._lock = threading.Lock()
+
+    def take(self, what: str, caller: str, amount: int, *, capacity: int, least: int) -> bool:
+        """See `ShareCounts.take`."""
+        with self._lock:
+            own = self.of[caller]
+            fits = amount + self.of.total() + own <= capacity or (not own and amount <= least)
+            self._add(caller, amount if fits else 0)
+            return fits
+
+    def give(self, what: str, caller: str, amount: int) -> None:
+        """See `ShareCounts.give`."""
+        with self._lock:
+            self._add(caller, -amount)
+
+    def held(self, what: str) -> int:
+        """See `ShareCounts.held`."""
+        return self.of.total()
+
+    def _add(self, caller: str, amount: int) -> None:
+        self.of[caller] += amount
+        if self.of[caller] <= 0:
+            del self.of[caller]
+
+
+class Shares:
+    """Something scarce, of which all hold at most `capacity`, and each caller as much as is left free.
+
+    A caller with a key who holds nothing gets up to `least` whatever the others hold. `counts` are those of
+    all workers, or of this process; those who wait are of this process in either case.
+    """
+
+    def __init__(self, scarce: Scarce, capacity: int, *, counts: ShareCounts | None = None, least: int = 0):
+        self.capacity = capacity
+        self._scarce = scarce
+        self._local = LocalCounts()
+        self._counts = counts or self._local
+        self._least = least
+        self._waiting: OrderedDict[str, deque[Any]] = OrderedDict()
+        """By caller, the one whose turn is longest ago first."""
+        self._lock = threading.RLock()
+
+    @property
+    def held(self) -> int:
+        """What all hold now."""
+        return self._counts.held(self._scarce.name)
+
+    def take(self, caller: str, amount: int = 1) -> None:
+        """Hold more; raises Overloaded, without waiting, where the caller's share does not have it."""
+        if not self._took(caller, amount):
+            raise Overloaded(f"the server is busy: too many {self._scarce.name} of this caller at a time")
+
+    def give(self, caller: str, amount: int = 1) -> None:
+        """Hold less."""
+        self._counts.give(self._scarce.name, caller, amount)
+
+    @contextmanager
+    def hold(self, caller: str, amount: int = 1) -> Iterator[None]:
+        """Hold so much; raises Overloaded."""
+        self.take(caller, amount)
+        try:
+            yield
+        finally:
+            self.give(caller, amount)
+
+    def crowd(self, caller: str) -> str | None:
+        """Hold one more. Beyond the capacity, return who is to give one up: the caller who holds most."""
+        with self._lock:
+            held = self._local.of
+            held[caller] += 1
+            return max(held, key=held.__getitem__) if held.total() > self.capacity else None
+
+    # ------------------------------------------------------------------ turns
+
+    @contextmanager
+    def turn(self, caller: str, *, deadline: float, require: Callable[[], None]) -> Iterator[None]:
+        """Hold one, when it is the caller's turn.
+
+        `require` is called four times a second meanwhile, and raises when nobody waits any more. Raises
+        DeadlineExceeded at the deadline, which is on `time.monotonic()`'s clock.
+        """
+        come, name = threading.Event(), self._scarce.name
+        self.put(caller, come)
+        self._tell()
+        try:
+            while not come.wait(LOOK_EVERY_S):
+                require()
+                if time.monotonic() >= deadline:
+                    raise DeadlineExceeded(f"the request passed its deadline before it had one of the {name}")
+            yield
+        finally:
+            with self._lock:
+                if come.is_set():
+                    self.give(caller)
+                else:
+                    self._waiting[caller].remove(come)
+                    self._tidy(caller)
+            self._tell()
+
+    def put(self, caller: str, item: Any) -> None:
+        """Have an item wait, for `next`."""
+        with self._lock:
+            self._waiting.setdefault(caller, deque()).append(item)
+
+    def next(self) -> Any | None:
+        """Hold one for the caller whose turn it is, and return his item; None if none may have one now.
+
+        The turn is that of the caller who holds least, and of those of the one whose last is longest ago.
+        """
+        with self._lock:
+            for caller in sorted(self._waiting, key=self._local.of.__getitem__):
+                if self._took(caller, 1):
+                    item = self._waiting[caller].popleft()
+                    self._waiting.move_to_end(caller)
+                    self._tidy(caller)
+                    return item
+            return None
+
+    def __bool__(self) -> bool:
+        """Whether `next` would give something."""
+        with self._lock:
+            for caller in self._waiting:
+                if self._took(caller, 1):
+                    self.give(caller)
+                    return True
+            return False
+
+    def __len__(self) -> int:
+        """How many wait."""
+        with self._lock:
+            return sum(map(len, self._waiting.values()))
+
+    # ------------------------------------------------------------------ inside
+
+    def _took(self, caller: str, amount: int) -> bool:
+        least = 0 if caller.startswith(ADDRESS) else self._least
+        return self._counts.take(self._scarce.name, caller, amount, capacity=self.capacity, least=least)
+
+    def _tell(self) -> None:
+        while (come := self.next()) is not None:
+            come.set()
+
+    def _tidy(self, caller: str) -> None:
+        if not self._waiting[caller]:
+            del self._waiting[caller]

@@ -135,7 +135,7 @@ class TranslationOptions(BaseModel):
     quality: Quality = Field(
         "auto",
         description="How the bundled model searches: `best` with four beams, `fast` greedily; `auto` is"
-        " `best` for a few sentences; of more, those in doubt are searched twice.",
+        " `best` for a few sentences, and for more `fast` with a second search of those in doubt.",
     )
     memory: bool = Field(
         True, description="Sentences that the caller's /v1/memory has are taken as they stand there."

@@ -112,9 +112,6 @@ def translate(session: Session, /, **given: Any) -> int:
     asked, pairs = task_options(TranslationOptions, own), own["remembered"]
     request = request_maker(asked)(text="", format=own["format"] or "text")
     told = asked.model_dump(mode="json", exclude={"memory", "partial"})
-    for name in ("alternatives", "ignore_tags"):  # without them results of earlier versions have these keys
-        if not told[name]:
-            del told[name]
     told |= {"format": own["format"], "article": own["article"]}
     if pairs:
         told["memory"] = hashlib.sha256(repr(pairs).encode()).hexdigest()

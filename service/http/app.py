@@ -39,7 +39,7 @@ from service.http.status import Readiness, Status
 from service.http.v1 import V1
 from service.jobs import JobService
 from service.limits import job_limits
-from service.problems import Problem, problem
+from service.problems import Problem, kind_of, problem
 from service.settings import ClientFamily, Settings
 from service.shared import SharedState
 from service.shares import PLACE, PLACES_TIMES, Shares
@@ -66,6 +66,7 @@ def _respond(error: Exception, form: Callable[[Problem], Response]) -> Response 
         response.headers["Retry-After"] = str(max(1, math.ceil(error.retry_after_s)))
     if response.status_code == 401:
         response.headers["WWW-Authenticate"] = 'Bearer realm="dragoman"'
+    response.headers["Link"] = f'<{request.script_root}/problems/{kind_of(error).slug}>; rel="help"'
     if isinstance(error, MethodNotAllowed) and error.valid_methods:
         response.headers["Allow"] = ", ".join(error.valid_methods)
     return response

@@ -545,6 +545,12 @@ def test_a_race_takes_whole_rounds_for_two_seconds() -> None:
     assert rounds == [64] * 6, "one to warm up, and two more that were under way"
 
 
+def test_a_race_does_not_wait_for_ever() -> None:
+    engine: Any = SimpleNamespace(submit=lambda _: [OutputFuture()])
+    with pytest.raises(EngineFailed, match="no answer within 0 seconds"):
+        trial.rate_of(engine, [], time_limit_s=0.0)
+
+
 def test_whatever_changes_asks_for_a_new_trial(trials: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     assert trials()[1] == 1
     assert trials(card="H200")[1] == 2

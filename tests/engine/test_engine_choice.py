@@ -10,6 +10,7 @@ from collections.abc import Callable
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
+from unittest.mock import Mock
 
 import ctranslate2
 import pytest
@@ -307,6 +308,8 @@ def test_cublas_is_loaded_before_it_is_asked_for(tmp_path: Path, monkeypatch: py
         (folder / name).touch()
     assert gpu.load_cublas()
     assert loaded[:2] == ["libcublasLt.so.12", "libcublas.so.12"], "the one that the other needs first"
+    monkeypatch.setattr(ctypes, "CDLL", Mock(side_effect=OSError("file too short")))
+    assert not gpu.load_cublas()
 
 
 def test_a_card_without_bfloat16_has_ctranslate2_compute_in_float16(

@@ -10,7 +10,7 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import CancelledError, Future, ThreadPoolExecutor
 from contextlib import contextmanager
-from multiprocessing.connection import Client, Listener
+from multiprocessing.connection import Client, Listener, Pipe
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -30,7 +30,7 @@ from models.engine.native import NativeEngine
 from models.engine.native.limits import Limits
 from models.engine.process import EngineClient, EngineServer, from_generations, to_generations
 from models.engine.protocol import BatchRecord, Decoding, Engine, EngineStats, Generation, Output, settle
-from models.errors import DeadlineExceeded, EngineFailed, ModelUnavailable, Overloaded
+from models.errors import DeadlineExceeded, EngineFailed, EngineGone, ModelUnavailable, Overloaded
 from service import engine_supervisor
 from service.engine_process import EngineProcess
 from service.engine_supervisor import EngineSupervisor
@@ -301,6 +301,32 @@ def test_killed_under_load_each_request_is_right_or_a_clear_error(process: Engin
             assert right > 5
             assert failed > 0
     engine.close()
+
+
+def test_no_load_waits_for_a_client_that_is_closed() -> None:
+    connecting, failures = threading.Event(), list[str]()
+
+    def connect() -> Any:
+        connecting.wait(20)
+        return Pipe()[0]
+
+    def load() -> None:
+        try:
+            client.load("a", None)
+        except EngineGone as error:
+            failures.append(error.message)
+
+    client = EngineClient(connect)
+    threading.Thread(target=load, daemon=True).start()
+    _wait_until(lambda: "a" in client._engines)
+    closing = threading.Thread(target=client.close)
+    closing.start()
+    _wait_until(lambda: client._closing)
+    connecting.set()
+    closing.join()
+    _wait_until(lambda: len(failures) == 1)
+    load()
+    assert failures == [engine_process.CLOSED] * 2
 
 
 def test_the_process_ends_with_its_owner(process: EngineProcess) -> None:

@@ -46,7 +46,8 @@ CT2_FAILURES = (EngineFailed, RuntimeError, ValueError)
 """What loading CTranslate2 on a GPU raises: ours, and its own for devices and for numbers."""
 
 GPU_BATCH_LIMIT_S = 300.0
-"""The largest batches take seconds; one that takes as long as this waits for a GPU that has hung."""
+"""The largest batches take seconds, or ask at each step whether to stop; one that gives no sign for so long
+waits for a GPU that has hung."""
 
 RACE_SENTENCES, RACE_ARTICLES = (8, 64), (200, 1000)
 """The fewest and the most tokens of a race's sources, by what a model is for."""

@@ -126,12 +126,19 @@ class QueueEntry(OutputFuture):
         return self.cancelled() or self.expired()
 
 
+@dataclass(eq=False, slots=True)
+class _Sign:
+    """When a batch began, or last asked whether to stop; a long one asks at each step."""
+
+    at: float
+
+
 class BatchingEngine:
     """An Engine over a Backend: a queue, and a thread for each of its workers that makes batches of it.
 
     `max_queue` counts the generations of a flow that wait; a submission is taken whole as long as fewer than
-    that do. `on_batch` is called from a worker's thread after every batch. A batch that has run for
-    `batch_limit_s` waits for a device that has hung: then the engine is lost.
+    that do. `on_batch` is called from a worker's thread after every batch. A batch that has neither ended nor
+    asked whether to stop for `batch_limit_s` waits for a device that has hung: then the engine is lost.
     """
 
     def __init__(
@@ -145,8 +152,8 @@ class BatchingEngine:
     ):
         self._backend = backend
         self._batch_limit_s = batch_limit_s
-        self._began: dict[int, float] = {}
-        """When the batches that run now were begun, by their worker's thread."""
+        self._signs: set[_Sign] = set()
+        """Of the batches that run now."""
         self._max_batch_size = max_batch_size
         self._sizes = backend.sizes
         self._lost = ""
@@ -196,26 +203,26 @@ class BatchingEngine:
         return [*requests]
 
     def _full(self, flow: str) -> bool:
-        """Return whether as many of the flow wait as may; a cancelled request waits no longer."""
-        if self._queue.waiting(flow) >= self._max_queue:
-            self._drop_stopped()
+        """Return whether as many of the flow wait as may."""
         return self._queue.waiting(flow) >= self._max_queue
 
     def _cancelled(self, request: QueueEntry) -> None:
         with self._changed:
-            if self._queue.waiting(request.flow) >= self._max_queue:
-                self._changed.notify_all()  # there is room for those who wait for it
+            was_full = self._full(request.flow)
+            self._queue.drop(request)
+            if was_full:
+                self._changed.notify_all()
 
     def _stalled(self) -> str:
         limit_s, now = self._batch_limit_s, time.monotonic()
-        if limit_s is not None and any(now - began >= limit_s for began in list(self._began.values())):
-            return f"a batch has run for {limit_s:g} seconds"
+        if limit_s is not None and any(now - sign.at >= limit_s for sign in list(self._signs)):
+            return f"a batch has given no sign for {limit_s:g} seconds"
         return ""
 
     def stats(self) -> EngineStats:
         with self._changed:
             return EngineStats(
-                queued=sum(not request.done() for request in self._queue),
+                queued=len(self._queue),
                 running=self._num_running,
                 requests=self._requests,
                 batches=self._batches,
@@ -325,7 +332,8 @@ class BatchingEngine:
             some = alike[: LOOK_AHEAD * self._max_batch_size]
             parts = shared_out(some, self._max_batch_size, self._sizes)
         [whole] = (part for part in parts if first in part)
-        part = in_order([request for request in whole if not request.done()], alike)
+        # Even the first may have been cancelled by now.
+        part = in_order([request for request in whole if request is first or not request.done()], alike)
         # Half of what waits and runs while another batch can run beside one that does; else all of it.
         most = len(in_turn) + self._num_running
         if self._batches_running and self._backend.workers > 1:
@@ -359,11 +367,17 @@ class BatchingEngine:
     def _run_or_halve(self, batch: list[QueueEntry]) -> None:
         """Run a batch; one that fails (out of memory, a poisoned request) is run in halves."""
         start = time.perf_counter()
-        self._began[threading.get_ident()] = time.monotonic()
+        sign = _Sign(time.monotonic())
+        self._signs.add(sign)
+
+        def stopped(i: int) -> bool:
+            sign.at = time.monotonic()
+            return batch[i].stopped()
+
         try:
             outputs = self._backend.run(
                 [request.generation for request in batch],
-                lambda i: batch[i].stopped(),
+                stopped,
                 lambda i, output: batch[i].answer(output),
             )
         except Exception as error:
@@ -380,7 +394,7 @@ class BatchingEngine:
             self._answer(batch, outputs, time.perf_counter() - start)
             return
         finally:
-            self._began.pop(threading.get_ident(), None)
+            self._signs.discard(sign)
         # Only here are the error's frames gone, and the memory that they held.
         left = [request for request in batch if not request.done()]
         middle = len(left) // 2

@@ -58,7 +58,7 @@ class FlowQueue(Generic[R]):
 
     def first(self) -> R:
         """Return the one whose turn is next; there must be one."""
-        return next(iter(self))
+        return next(iter(next(iter(self._flows.values()))))
 
     def __iter__(self) -> Iterator[R]:
         left = [iter(own) for own in self._flows.values()]

@@ -164,12 +164,12 @@ def load_cublas() -> bool:
     torch brings that package with its builds for CUDA 12, and not with later ones.
     """
     found = find_spec("nvidia")
-    for folder in [] if found is None else found.submodule_search_locations or []:
-        libraries = [Path(folder, "cublas", "lib", name) for name in CUBLAS]
-        if all(library.is_file() for library in libraries):
-            for library in libraries:
-                ctypes.CDLL(str(library), ctypes.RTLD_GLOBAL)
     try:
+        for folder in [] if found is None else found.submodule_search_locations or []:
+            libraries = [Path(folder, "cublas", "lib", name) for name in CUBLAS]
+            if all(library.is_file() for library in libraries):
+                for library in libraries:
+                    ctypes.CDLL(str(library), ctypes.RTLD_GLOBAL)
         ctypes.CDLL(CUBLAS[-1])
     except OSError:
         return False

@@ -42,6 +42,7 @@ log = logging.getLogger(__name__)
 
 STATS_WITHIN_S = 0.5
 LOAD_AGAIN_AFTER_S, CONNECT_AGAIN_AFTER_S = 5.0, 0.1
+CLOSED = "the connection to the model process is closed"
 GONE = "the model process ended and is restarting; try again in a few seconds"
 
 MOST_AT_ONCE = 1024
@@ -235,10 +236,12 @@ class EngineClient:
         """Return the engine that the other process makes out of `what`, which is pickled, once it is there.
 
         Waits until an engine of the same name that is being unloaded has gone. Raises what was raised there,
-        and EngineGone if that process ended, or did not start.
+        and EngineGone if that process ended, or did not start, or this client is closed.
         """
         engine = RemoteEngine(self, name, what)
         with self._changed:
+            if self._closing:
+                raise EngineGone(CLOSED)
             # What the process says of an engine it says by name: one of this name is unloaded first.
             self._changed.wait_for(lambda: name not in self._engines)
             self._engines[name] = engine
@@ -303,7 +306,7 @@ class EngineClient:
             with self._changed:
                 if self._closing:  # closed meanwhile, when there was no connection to close
                     connection.close()  # type: ignore[unreachable]  # another thread set it
-                    return
+                    break
                 self._connection = connection
                 wanted = [engine for engine in self._engines.values() if not engine._closing]
             for engine in wanted:
@@ -318,6 +321,7 @@ class EngineClient:
             self._lost(GONE)
             with self._sending:
                 connection.close()
+        self._lost(CLOSED)
 
     def _load_again(self, engine: "RemoteEngine") -> None:
         if not engine._closing:
@@ -634,7 +638,8 @@ class _User:
         self._server = server
         self._connection = connection
         self._engines: dict[str, _SharedEngine] = {}
-        self._futures: dict[int, Future[Output]] = {}
+        self._futures: dict[int, Future[Output] | None] = {}
+        """By number, of what is not answered; None while a thread waits to submit it."""
         self._over = False
         self._lock = threading.Lock()
         self._outgoing: SimpleQueue[Any] = SimpleQueue()
@@ -678,8 +683,7 @@ class _User:
             with self._lock:
                 self._over = True
                 futures = list(self._futures.values())
-            for future in futures:
-                future.cancel()
+            _cancel(futures)
             self._server.gone(self)
             self._outgoing.put(None)
 
@@ -689,9 +693,8 @@ class _User:
                 self._submit(message)
             case Cancel(numbers):
                 with self._lock:
-                    futures = [self._futures[number] for number in numbers if number in self._futures]
-                for future in futures:
-                    future.cancel()
+                    futures = [self._futures.pop(number, None) for number in numbers]
+                _cancel(futures)
             case AskStats(name):
                 if (shared := self._engines.get(name)) is not None:
                     engine = shared.engine
@@ -723,7 +726,13 @@ class _User:
         elif (engine := self._server.begin(shared, len(message.generations))) is not None:
             self._give(message, shared, engine)
         else:
-            _begin(self._make_and_give, message, shared)
+            self._begin_later(self._make_and_give, message, shared)
+
+    def _begin_later(self, work: Callable[..., None], message: Submission, *arguments: Any) -> None:
+        """Submit the message in a thread of its own, which may wait; what is cancelled meanwhile is noted."""
+        with self._lock:
+            self._futures.update(dict.fromkeys(_numbers(message)))
+        _begin(work, message, *arguments)
 
     def _make_and_give(self, message: Submission, shared: _SharedEngine) -> None:
         try:
@@ -733,39 +742,53 @@ class _User:
             self._server.ended(shared, len(message.generations))
             self._failed(message, error)
         else:
-            self._give(message, shared, engine)
+            self._give(message, shared, engine, True)
 
-    def _give(self, message: Submission, shared: _SharedEngine, engine: Engine, waits: bool = False) -> None:
+    def _give(self, message: Submission, shared: _SharedEngine, engine: Engine, later: bool = False) -> None:
         generations = to_generations(
             message, lambda number: lambda token: self.send(NextToken(number, token))
         )
-        numbers = [number for number, *_ in message.generations]
+        numbers = _numbers(message)
         try:
-            futures = engine.submit(generations, wait=waits)
+            futures = engine.submit(generations, wait=later)
         except Overloaded:  # its flow's queue is full, and the other flows' work goes on
-            _begin(self._give, message, shared, engine, True)
+            self._begin_later(self._give, message, shared, engine, True)
             return
         except Exception as error:  # noqa: BLE001 - whatever it was, it is these requests' end
             self._server.ended(shared, len(generations))
             self._failed(message, error)
             return
         with self._lock:
+            cancelled = set(numbers) if self._over else set()
+            if later:
+                cancelled.update(number for number in numbers if number not in self._futures)
             self._futures.update(zip(numbers, futures, strict=True))
-            over = self._over
         for number, future in zip(numbers, futures, strict=True):
             future.add_done_callback(partial(self._ended, shared, number))
-            if over:
+            if number in cancelled:
                 future.cancel()
 
     def _failed(self, message: Submission, error: Exception) -> None:
         failure = error if isinstance(error, DragomanError) else EngineFailed(repr(error))
-        self.send(Ended([(number, failure) for number, *_ in message.generations]))
+        for number in _numbers(message):
+            self._futures.pop(number, None)
+        self.send(Ended([(number, failure) for number in _numbers(message)]))
 
     def _ended(self, shared: _SharedEngine, number: int, future: Future[Output]) -> None:
         self._futures.pop(number, None)
         self._server.ended(shared)
         if not future.cancelled():
             self._outgoing.put((number, future))  # the engine's thread has better things to do than to write
+
+
+def _numbers(message: Submission) -> list[int]:
+    return [number for number, *_ in message.generations]
+
+
+def _cancel(futures: Iterable[Future[Output] | None]) -> None:
+    for future in futures:
+        if future is not None:
+            future.cancel()
 
 
 def _result(number: int, future: Future[Output]) -> tuple[int, tuple[Any, ...] | Exception]:

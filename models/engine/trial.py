@@ -11,7 +11,8 @@ import random
 import threading
 import time
 from collections import deque
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import Future
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -116,21 +117,31 @@ def race_requests(model: Any, decoding: Decoding, lengths: tuple[int, int]) -> l
 
 
 def rate_of(
-    engine: Engine, requests: Sequence[Generation], clock: Callable[[], float] = time.perf_counter
+    engine: Engine,
+    requests: Sequence[Generation],
+    clock: Callable[[], float] = time.perf_counter,
+    *,
+    time_limit_s: float = 120.0,
 ) -> float:
     """Return how many requests a second the engine answers, while it has all of these and again as many.
 
     All are answered once before that, as libraries set themselves up in the first batch. Raises what a
-    request ends with.
+    request ends with, and EngineFailed after waiting for one for `time_limit_s`: its GPU may have hung.
     """
-    for future in engine.submit(requests):
-        future.result()
+
+    def wait_for(futures: Iterable[Future[Output]]) -> None:
+        for future in futures:
+            try:
+                future.result(time_limit_s)
+            except TimeoutError:
+                raise EngineFailed(f"no answer within {time_limit_s:g} seconds") from None
+
+    wait_for(engine.submit(requests))
     started, rounds = clock(), 0
     under_way = deque([engine.submit(requests), engine.submit(requests)])
     try:
         while not rounds or clock() - started < RACE_S:
-            for future in under_way.popleft():
-                future.result()
+            wait_for(under_way.popleft())
             under_way.append(engine.submit(requests))
             rounds += 1
         return rounds * len(requests) / (clock() - started)

@@ -4,6 +4,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import CancelledError
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -221,17 +222,41 @@ def test_a_deadline_ends_what_runs_and_what_waits(backend: FakeBackend, engine: 
             future.result(10)
 
 
-def test_a_batch_that_never_ends_is_a_lost_device(backend: FakeBackend) -> None:
-    engine = BatchingEngine(backend, batch_limit_s=0.0)
-    assert engine.stats().lost == ""
+def test_a_batch_that_gives_no_sign_is_a_lost_device(
+    backend: FakeBackend, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    now = [1000.0]
+    monkeypatch.setattr(
+        batching, "time", SimpleNamespace(monotonic=lambda: now[0], perf_counter=time.perf_counter)
+    )
+    engine = BatchingEngine(backend, batch_limit_s=60.0)
     backend.gate.clear()
-    [future] = engine.submit([_generation(1)])
+    [future] = engine.submit([_generation(LONG)])
     backend.running.wait(10)
-    assert engine.stats().lost == "a batch has run for 0 seconds"
-    backend.gate.set()
-    future.result(10)
-    engine.close()
     assert engine.stats().lost == ""
+    now[0] += 60
+    assert engine.stats().lost == "a batch has given no sign for 60 seconds"
+    backend.gate.set()
+    while engine.stats().lost:  # until it asks whether to stop, as it does at each step
+        time.sleep(0.001)
+    future.cancel()
+    engine.close()
+    now[0] += 60
+    assert engine.stats().lost == ""
+
+
+def test_one_cancelled_while_its_batch_is_chosen_hurts_no_other(
+    engine: BatchingEngine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def cancelling(alike: list[QueueEntry], *sizes: Any) -> list[list[QueueEntry]]:
+        alike[0].cancel()
+        return shared_out(alike, *sizes)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(batching, "shared_out", cancelling)
+        with pytest.raises(CancelledError):
+            engine.submit([_generation(1)])[0].result(10)
+    assert engine.submit([_generation(2)])[0].result(10).token_ids == (2,)
 
 
 def test_close_drains_and_then_refuses(backend: FakeBackend) -> None:

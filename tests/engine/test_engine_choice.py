@@ -10,6 +10,7 @@ from collections.abc import Callable
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
+from unittest.mock import Mock
 
 import ctranslate2
 import pytest
@@ -307,6 +308,8 @@ def test_cublas_is_loaded_before_it_is_asked_for(tmp_path: Path, monkeypatch: py
         (folder / name).touch()
     assert gpu.load_cublas()
     assert loaded[:2] == ["libcublasLt.so.12", "libcublas.so.12"], "the one that the other needs first"
+    monkeypatch.setattr(ctypes, "CDLL", Mock(side_effect=OSError("file too short")))
+    assert not gpu.load_cublas()
 
 
 def test_a_card_without_bfloat16_has_ctranslate2_compute_in_float16(
@@ -543,6 +546,12 @@ def test_a_race_takes_whole_rounds_for_two_seconds() -> None:
     seconds = iter([0.0, 0.9, 1.8, 2.7, 2.7])  # at the start, after each of three rounds, and at the end
     assert trial.rate_of(Engine(), [1] * 64, lambda: next(seconds)) == pytest.approx(3 * 64 / 2.7)  # type: ignore[arg-type, list-item]
     assert rounds == [64] * 6, "one to warm up, and two more that were under way"
+
+
+def test_a_race_does_not_wait_for_ever() -> None:
+    engine: Any = SimpleNamespace(submit=lambda _: [OutputFuture()])
+    with pytest.raises(EngineFailed, match="no answer within 0 seconds"):
+        trial.rate_of(engine, [], time_limit_s=0.0)
 
 
 def test_whatever_changes_asks_for_a_new_trial(trials: Any, monkeypatch: pytest.MonkeyPatch) -> None:

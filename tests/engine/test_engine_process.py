@@ -7,10 +7,10 @@ import socket
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import CancelledError, Future, ThreadPoolExecutor
 from contextlib import contextmanager
-from multiprocessing.connection import Client, Listener
+from multiprocessing.connection import Client, Listener, Pipe
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -29,8 +29,8 @@ from models.engine.futures import OutputFuture
 from models.engine.native import NativeEngine
 from models.engine.native.limits import Limits
 from models.engine.process import EngineClient, EngineServer, from_generations, to_generations
-from models.engine.protocol import BatchRecord, Decoding, Engine, Generation, Output, settle
-from models.errors import DeadlineExceeded, EngineFailed, ModelUnavailable, Overloaded
+from models.engine.protocol import BatchRecord, Decoding, Engine, EngineStats, Generation, Output, settle
+from models.errors import DeadlineExceeded, EngineFailed, EngineGone, ModelUnavailable, Overloaded
 from service import engine_supervisor
 from service.engine_process import EngineProcess
 from service.engine_supervisor import EngineSupervisor
@@ -167,6 +167,43 @@ def test_cancelled_work_leaves_the_other_process_too(tmp_path: Path) -> None:
         assert engine.stats().output_tokens <= 60 + 32
 
 
+class Closed:
+    """An engine that takes nothing until it is opened."""
+
+    def __init__(self) -> None:
+        self.asked, self.opened = threading.Event(), threading.Event()
+        self.taken: list[OutputFuture] = []
+
+    def submit(self, generations: Sequence[Generation], *, wait: bool = False) -> list[OutputFuture]:
+        if not wait:
+            raise Overloaded("the queue is full")
+        self.asked.set()
+        self.opened.wait(10)
+        self.taken = [OutputFuture() for _ in generations]
+        return self.taken
+
+    def stats(self) -> EngineStats:
+        return EngineStats()
+
+    def close(self) -> None:
+        pass
+
+
+def test_what_is_cancelled_while_it_waits_for_room_there_is_not_done(tmp_path: Path) -> None:
+    full = Closed()
+    with _served(tmp_path, lambda _: full) as engines:  # type: ignore[arg-type, return-value]
+        engine = engines.load("full", None)
+        dropped, wanted = engine.submit([_generation(1), _generation(2)])
+        full.asked.wait(10)
+        dropped.cancel()
+        engine.stats()  # which is answered after the other process has read of it
+        full.opened.set()
+        _wait_until(lambda: len(full.taken) == 2 and full.taken[0].cancelled())
+        full.taken[1].answer(OUTPUT)
+        assert wanted.result(10) == OUTPUT
+        engine.close()
+
+
 def test_a_full_engine_says_so_or_has_the_caller_wait(shared: EngineClient) -> None:
     engine = shared.load("reversing", Entry())
     first = engine.submit([_generation(*range(8)) for _ in range(MOST_WAITING)])
@@ -264,6 +301,32 @@ def test_killed_under_load_each_request_is_right_or_a_clear_error(process: Engin
             assert right > 5
             assert failed > 0
     engine.close()
+
+
+def test_no_load_waits_for_a_client_that_is_closed() -> None:
+    connecting, failures = threading.Event(), list[str]()
+
+    def connect() -> Any:
+        connecting.wait(20)
+        return Pipe()[0]
+
+    def load() -> None:
+        try:
+            client.load("a", None)
+        except EngineGone as error:
+            failures.append(error.message)
+
+    client = EngineClient(connect)
+    threading.Thread(target=load, daemon=True).start()
+    _wait_until(lambda: "a" in client._engines)
+    closing = threading.Thread(target=client.close)
+    closing.start()
+    _wait_until(lambda: client._closing)
+    connecting.set()
+    closing.join()
+    _wait_until(lambda: len(failures) == 1)
+    load()
+    assert failures == [engine_process.CLOSED] * 2
 
 
 def test_the_process_ends_with_its_owner(process: EngineProcess) -> None:

@@ -237,7 +237,7 @@ def _repacked(rng: random.Random, data: bytes, prose: str) -> bytes:
                 if act < 0.1:
                     continue
                 part = _part(rng, part)
-            new.writestr(each, part)
+            new.writestr(zipfile.ZipInfo(each), part, zipfile.ZIP_DEFLATED)  # which has no time
     return out.getvalue()
 
 

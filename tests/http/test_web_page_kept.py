@@ -167,6 +167,15 @@ def test_how_much_is_likely_right_comes_first_and_what_was_checked_is_named(page
     expect(page.locator("#translation .fine")).not_to_contain_text("`")
 
 
+def test_only_the_sentence_that_is_pointed_at_lights_up(page: Page) -> None:
+    go(page, "They signed 14 papers. All left.", make="translation")
+    done(page)
+    page.locator(".segment").last.hover()
+    expect(page.locator("#read .lit")).to_have_text("All left.")
+    page.locator(".segment").first.hover()
+    expect(page.locator("#read .lit")).to_have_text("They signed 14 papers.")
+
+
 def test_marks_and_shades_tell_their_reason_and_are_counted(page: Page) -> None:
     go(page, "They signed 14 [sic] papers. All [?] left.", make="translation")
     expect(page.locator("#translation .tally")).to_contain_text(

@@ -26,7 +26,6 @@ export class SummaryView extends Result {
     this.start();
     this.set(answer.summary);
     this.body.lang = answer.language;
-    this.article.cut(answer.sentences.flatMap((sentence) => sentence.evidence));
     const whole = new Text(answer.summary);
     const nodes = [];
     const found = [];

@@ -11,7 +11,7 @@ BIN := $(VENV)/bin
 # What serving needs, with pip's progress shown ...
 $(VENV)/serving: pyproject.toml
 	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Dragoman needs Python 3.11 or newer; set PYTHON=")'
-	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	test -x $(BIN)/python || $(PYTHON) -m venv --upgrade-deps $(VENV)  # pip 23 misses an extra of lxml
 	@echo "Installing into $(VENV); torch is the largest part, and takes some minutes on a slow line."
 	$(BIN)/python -m pip install --disable-pip-version-check --editable .
 	touch $@

@@ -13,7 +13,8 @@ OnUnsupported = Literal["flag", "drop", "retry"]
 TextFormat = Literal["text", "html", "markdown", "xml"]
 Quality = Literal["auto", "best", "fast"]
 """How a translation is searched: as the model does by itself, and once more with beams where a greedy search
-leaves a sentence in doubt; with beams from the start; or greedily."""
+leaves a sentence in doubt; with beams from the start; or greedily. Of a model without a confidence nobody has
+measured what more beams than its own are worth: it gets none by `best`."""
 CheckedKind = Literal["summary", "translation"]
 """The kinds of output that are checked."""
 

@@ -344,6 +344,8 @@ class Driver(Generic[T]):
         self._asked = count()
         self._new: list[PendingGeneration] = []
         """Those not looked up yet."""
+        self._outputs_for_parts = 0
+        """In this round."""
         self._made: dict[PendingGeneration, Output] = {}
         self._failed = 0
         self._news: SimpleQueue[tuple[PendingGeneration, int | Future[Output]] | None] = SimpleQueue()
@@ -353,6 +355,15 @@ class Driver(Generic[T]):
     def effort(self) -> Effort:
         """The work done so far."""
         return replace(self._effort, text_s=sum(task.text_s for task in self._tasks))
+
+    @property
+    def progress(self) -> tuple[int, int]:
+        """The parts that are done, of those known so far; an output for a part in this round counts as one.
+
+        May be read from another thread. A part whose output is not good enough counts less afterwards.
+        """
+        done, total = self._progress
+        return min(total, done + self._outputs_for_parts), total
 
     def run(self, on_event: Callable[[Event], None] | None = None) -> list[Outcome[T]]:
         """Run all tasks and return their outcomes, in order; `on_event` hears what they tell."""
@@ -510,6 +521,7 @@ class Driver(Generic[T]):
                 yield from self._await_outputs(tick_s)
         made, self._made = self._made, {}
         failed, self._failed = self._failed, 0
+        self._outputs_for_parts = 0
         if self._cache is not None and (made or failed):
             self._cache.keep(made, failed)
 
@@ -622,6 +634,7 @@ class Driver(Generic[T]):
         for task, place in places:
             if isinstance(output, Output):
                 task.whole.output_tokens += len(output.token_ids)
+                self._outputs_for_parts += task.parent is not None
                 self._set_answer(task, place, output)
             else:
                 self._throw(task, output)

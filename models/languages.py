@@ -86,7 +86,7 @@ class Languages:
         raise UnsupportedLanguage(
             f"{code!r} is not a language code known here{hint}",
             field=field,
-            allowed=near or "ISO 639-1 and BCP 47 codes such as en, fr and zh-Hant",
+            allowed=near or sorted(self._table),
         )
 
     def region(self, code: str) -> str | None:

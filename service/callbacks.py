@@ -74,7 +74,7 @@ class Callbacks:
             )
         port = outbound.checked_url(url, "callback").port
         if not self._private and port not in (None, *outbound.PORTS.values()):
-            raise InvalidInput(f"callback leads to port {port}", field="callback", allowed="port 80 or 443")
+            raise InvalidInput(f"callback leads to port {port}", field="callback", allowed=["80", "443"])
 
     def look_up(self, url: str) -> Destination:
         """Return where it leads. Raises InvalidInput where none may go, once a name server says so."""

@@ -135,7 +135,7 @@ class TranslationOptions(BaseModel):
     quality: Quality = Field(
         "auto",
         description="How the bundled model searches: `best` with four beams, `fast` greedily; `auto` is"
-        " `best` for a few sentences; of more, those in doubt are searched twice.",
+        " `best` for a few sentences, and for more `fast` with a second search of those in doubt.",
     )
     memory: bool = Field(
         True, description="Sentences that the caller's /v1/memory has are taken as they stand there."
@@ -279,7 +279,7 @@ def inputs(body: Texts | CleanBody, limits: Settings) -> Inputs:
     if field != "texts":
         return Inputs(field, (_text(field, value, limits),))
     if getattr(body, "stream", False):
-        raise InvalidInput("texts cannot be streamed", field="stream", allowed="false with texts")
+        raise InvalidInput("texts cannot be streamed", field="stream", allowed=["false"])
     if not value:
         raise InvalidInput("texts is empty", field="texts", allowed="at least one text")
     if len(value) > limits.max_texts:
@@ -355,7 +355,7 @@ class TranslateForm(TranslationOptions, DocumentForm):
             raise InvalidInput(
                 "this format cannot carry comments",
                 field="comments",
-                allowed=f"files of {' '.join(COMMENTED)}",
+                allowed=COMMENTED,
             )
         return self
 

@@ -289,7 +289,7 @@ class Shares:
     def take(self, caller: str, amount: int = 1) -> None:
         """Hold more; raises Overloaded, without waiting, where the caller's share does not have it."""
         if not self._took(caller, amount):
-            raise Overloaded(f"the server is busy: too many {self._scarce.name} of this caller at a time")
+            raise Overloaded(f"the server is busy: this caller's share of {self._scarce.what} is used up")
 
     def give(self, caller: str, amount: int = 1) -> None:
         """Hold less."""
@@ -320,22 +320,22 @@ class Shares:
         `require` is called four times a second meanwhile, and raises when nobody waits any more. Raises
         DeadlineExceeded at the deadline, which is on `time.monotonic()`'s clock.
         """
-        come, name = threading.Event(), self._scarce.name
+        come = threading.Event()
         self.put(caller, come)
         self._tell()
         try:
             while not come.wait(LOOK_EVERY_S):
                 require()
                 if time.monotonic() >= deadline:
-                    raise DeadlineExceeded(f"the request passed its deadline before it had one of the {name}")
+                    raise DeadlineExceeded("the request passed its deadline before its turn came")
             yield
         finally:
             with self._lock:
-                if come.is_set():
-                    self.give(caller)
-                else:
+                if come in self._waiting.get(caller, ()):
                     self._waiting[caller].remove(come)
                     self._tidy(caller)
+                else:  # its turn may have come while `require` raised
+                    self.give(caller)
             self._tell()
 
     def put(self, caller: str, item: Any) -> None:

@@ -1,6 +1,6 @@
 """Validates bodies, forms and queries with pydantic's models, and says in plain words what is wrong."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from difflib import get_close_matches
 from itertools import islice
 from typing import Any, TypeVar, get_args
@@ -74,9 +74,25 @@ def _field_error(model: type[BaseModel], details: Any) -> InvalidInput:
         return InvalidInput(f"{field} must be one of {', '.join(allowed)}", field=field, allowed=allowed)
     if kind in _WANTED:
         wanted, was = _WANTED[kind], json_type(details["input"])
-        return InvalidInput(f"{field} must be {wanted}, not {was}", field=field, allowed=wanted)
+        values = ["true", "false"] if kind == "bool_type" else wanted
+        return InvalidInput(f"{field} must be {wanted}, not {was}", field=field, allowed=values)
+    if kind in ("greater_than_equal", "less_than_equal"):
+        allowed_range = _range(model, field, details["ctx"])
+        return InvalidInput(f"{field} must be {allowed_range}", field=field, allowed=allowed_range)
     message = str(details["msg"]).removeprefix("Input").removeprefix("String").strip()
     return InvalidInput(f"{field} {message}", field=field, allowed=message.removeprefix("should "))
+
+
+def _range(model: type[BaseModel], field: str, broken: Mapping[str, Any]) -> str:
+    """Return in words what a number may be: within the field's bounds, or at least the one that is broken."""
+    known = model.model_fields[field].metadata if field in model.model_fields else []
+    least, most = (
+        next((bound for each in known if (bound := getattr(each, end, None)) is not None), broken.get(end))
+        for end in ("ge", "le")
+    )
+    if least is None or most is None:
+        return f"at most {most}" if least is None else f"{least} or more"
+    return f"{least} to {most}"
 
 
 def _shown(name: str) -> str:

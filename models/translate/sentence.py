@@ -151,7 +151,7 @@ class Candidate:
     missing: bool = False
     """True if time ran out before there was one: the text is the source's."""
     again: bool = False
-    """True while the sentence is being tried once more."""
+    """True while the sentence is being tried once more, and if time ran out before that came to an end."""
     alone: dict[Span, list[str]] = field(default_factory=dict)
     """The translations of the sentence's stretches, each by itself."""
     from_memory: bool = False
@@ -242,7 +242,8 @@ class SentenceTranslator:
         A sentence in which something is wrong is tried again, in other ways together. The event of a
         sentence's number and candidate is told once there is one, and again if it was tried again. The
         `matches` of a memory, if it has any, take the place of candidates, and what is near of the first
-        others. If time runs out and some are done, `partial` returns them, and the others as they are.
+        others. If time runs out once there is one of each, those that are being tried again stay as they are;
+        before that, `partial` returns those that are done, and the sources of the others.
         """
         done: list[Candidate | None] = [None] * len(sentences)
 
@@ -275,13 +276,13 @@ class SentenceTranslator:
             again = is_wrong or self._is_unsure(best)
             if not again:
                 best = yield from self._with_words(reading, best)
-            done[i] = finished = self._finished(sentence, best, [*near, *ranked], alone)
-            yield event_of(i, replace(finished, again=again))
+            finished = self._finished(sentence, best, [*near, *ranked], alone)
+            done[i] = finished = replace(finished, again=again)
+            yield event_of(i, finished)
             if again:
                 more = yield from self._more(reading, sentence, best, facts)
-                made += (
-                    more if is_wrong else more[:1]
-                )  # the confidence would prefer those that leave something out
+                # of beams in doubt the confidence would prefer those that leave something out
+                made += more if is_wrong else more[:1]
                 ranked = sorted(made, key=_cost)
                 best = yield from self._with_words(reading, ranked[0])
                 done[i] = finished = self._finished(sentence, best, [*near, *ranked], alone)
@@ -290,7 +291,7 @@ class SentenceTranslator:
         try:
             yield Gather([steps(i, sentence) for i, sentence in enumerate(sentences)])
         except DeadlineExceeded:
-            if not partial or not any(done):
+            if None in done and not (partial and any(done)):
                 raise
         return [
             candidate or replace(Candidate.of_source(sentence), complete=False, missing=True)
@@ -345,7 +346,10 @@ class SentenceTranslator:
             if len(source_ids) + len(token_ids) > model.entry.max_source_tokens:
                 return candidate
             asked = Generation((*source_ids, *token_ids), Decoding(max_new_tokens=1, only_scores=True))
-            (output,) = yield Generate(model.engine, [asked])
+            try:
+                (output,) = yield Generate(model.engine, [asked])
+            except (EngineFailed, InvalidInput):  # the translation is there all the same
+                return candidate
             told = output.token_log_probabilities[-len(token_ids) :]
             if len(told) < len(token_ids):
                 return candidate
@@ -504,7 +508,7 @@ def _parts(
         decoding = model.codec.decoding(purpose, max_new_tokens=max(least, room))
         if quality == "fast":
             decoding = replace(decoding, num_beams=1)
-        elif quality == "best" and model.entry.kind != "server":
+        elif quality == "best" and coefficients(model.entry.name) is not None:
             decoding = replace(decoding, num_beams=max(OTHER_BEAMS, decoding.num_beams))
         if source.search != "own" and model.entry.kind == "server":
             decoding = replace(decoding, num_return_sequences=SERVER_HYPOTHESES)

@@ -244,6 +244,8 @@ class Translator:
         others = yield from _alternatives(request, runs, sentences, done, separator(hops[-1].target))
         found = _found_terms(sentences, done, terms)
         told = notes_on(request, detected, source, done, found)
+        if late := sum(each.again for each in done):
+            told.append(f"time ran out: {late} of {len(done)} segments were to be translated once more")
         if unread is not None:
             told.append(unread)
         return self._translation(

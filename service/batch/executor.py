@@ -10,10 +10,11 @@ import os
 import secrets
 import threading
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, Protocol
 
 from models.driver import CancelToken, Driver, Effort, PendingGeneration, Turns
@@ -120,10 +121,12 @@ class LocalExecutor:
         self._turns = Turns(gate, overlap=gate is None and device == "cpu")
         self._cancel = CancelToken()
         self._guard = threading.Lock()
-        self._drivers: set[Driver[Any]] = set()
+        self._drivers: dict[Driver[Any], int] = {}
+        """Those at work, and the numbers of their units."""
         self._tokens = 0
         """Of the drivers that have ended."""
         self._shares: dict[int, float] = {}
+        """The most that was done of each unit at work."""
         self._threads = ThreadPoolExecutor(UNITS_AT_ONCE, thread_name_prefix="unit")
 
     def __enter__(self) -> "LocalExecutor":
@@ -143,7 +146,11 @@ class LocalExecutor:
 
     def shares(self) -> dict[int, float]:
         """See `Executor`."""
-        return dict(self._shares)
+        with self._guard:
+            for driver, number in self._drivers.items():
+                done, total = driver.progress
+                self._shares[number] = max(self._shares.get(number, 0.0), done / total if total else 0.0)
+            return dict(self._shares)
 
     def stop(self) -> None:
         """Give up what is not done: units in work end with ClientDisconnected."""
@@ -171,18 +178,16 @@ class LocalExecutor:
         outputs = None if self._outputs is None else _OutputsOfUnit(self._keys, self._outputs, unit)
         effort = Effort()
         plans = [self._work.plan(content) for content in unit.contents]
-
-        def note(done: int, total: int) -> None:
-            self._shares[unit.number] = done / total
-
+        run = partial(self._run, unit.number, outputs, effort)
         try:
-            ended = self._run(plans, outputs, None if own_s is None else own_s * len(plans), effort, note)
+            ended = run(plans, None if own_s is None else own_s * len(plans))
+            if len(plans) > 1:
+                for i, (outcome, _) in enumerate(ended):
+                    if isinstance(outcome.error, DeadlineExceeded):
+                        [ended[i]] = run([self._work.plan(unit.contents[i])], own_s)
         finally:
-            self._shares.pop(unit.number, None)
-        if len(plans) > 1:
-            for i, (outcome, _) in enumerate(ended):
-                if isinstance(outcome.error, DeadlineExceeded):
-                    [ended[i]] = self._run([self._work.plan(unit.contents[i])], outputs, own_s, effort)
+            with self._guard:
+                self._shares.pop(unit.number, None)
         results = [
             self._result(own, outcome, seconds) for own, (outcome, seconds) in zip(plans, ended, strict=True)
         ]
@@ -190,11 +195,11 @@ class LocalExecutor:
 
     def _run(
         self,
-        plans: Sequence[PlannedTask],
+        unit: int,
         outputs: "_OutputsOfUnit | None",
-        limit_s: float | None,
         effort: Effort,
-        on_progress: Callable[[int, int], None] | None = None,
+        plans: Sequence[PlannedTask],
+        limit_s: float | None,
     ) -> list[tuple[Outcome[Any], float]]:
         """Run tasks, which share their rounds and their time; return how each ended, and its seconds."""
         driver: Driver[Any] = Driver(
@@ -202,18 +207,17 @@ class LocalExecutor:
             deadline=None if limit_s is None else time.monotonic() + limit_s,
             wait=True,
             at_most=self._at_most,
-            on_progress=on_progress,
             cache=outputs,
             turns=self._turns,
             cancel=self._cancel,
         )
         with self._guard:
-            self._drivers.add(driver)
+            self._drivers[driver] = unit
         try:
             outcomes = driver.run()
         finally:
             with self._guard:
-                self._drivers.remove(driver)
+                del self._drivers[driver]
                 self._tokens += driver.effort.output_tokens
         self._cancel.raise_if_cancelled()
         for outcome in outcomes:

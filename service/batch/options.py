@@ -60,5 +60,4 @@ class BatchOptions:
             self.id_field,
             self.result_field,
             self.omit_text,
-            must_exist=named,
         )

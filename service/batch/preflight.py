@@ -1,18 +1,50 @@
-"""Prepares and tries the models before the first record."""
+"""What is tried before the first record: names, then the input's fields, then the models."""
 
 from collections.abc import Mapping
 from dataclasses import replace
+from itertools import islice
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from models.better import Betters
-from models.catalog import ModelEntry
+from models.catalog import Catalog, ModelEntry
 from models.errors import ModelUnavailable
 from models.languages import Languages
 from models.translate.translator import TranslationRequest
+from service.batch.options import BatchOptions
+from service.batch.readers import LineReader, inner_suffix, open_reader
+from service.batch.writers import DELIMITERS, table_columns
 from service.tasks import Request
 
 if TYPE_CHECKING:
     from service.runtime import Runtime
+
+
+FIRST_RECORDS = 1024
+"""Of the input: one of them must have a field with a content."""
+
+
+def check_names(catalog: Catalog, languages: Languages, request: Request) -> None:
+    """Raise UnknownModel or UnsupportedLanguage for a name that no record could be done with."""
+    is_translation = isinstance(request, TranslationRequest)
+    if request.model is not None:
+        catalog.get(request.model, "translate" if is_translation else "summarize")
+    if isinstance(request, TranslationRequest) and request.source != "auto":
+        languages.normalize(request.source, "source")
+    if request.target is not None:
+        languages.normalize(request.target, "target")
+
+
+def check_fields(options: BatchOptions) -> None:
+    """Raise InvalidInput if the input's fields are not those that the options name. A stream is not read."""
+    if options.infile == "-":
+        return
+    names = options.field_names()
+    with open_reader(options.infile, names, options.input_format) as found:
+        if found.unit != "file":  # a folder's texts have their names of us
+            names.require_any(islice(found.records(), FIRST_RECORDS))
+        if isinstance(found, LineReader) and inner_suffix(Path(options.out).name) in DELIMITERS:
+            table_columns(names, found.columns)
 
 
 def check(runtime: "Runtime", request: Request, *, load: bool = True) -> dict[str, str]:

@@ -4,6 +4,7 @@ A bar on a terminal, plain lines elsewhere and in a log. Takes the time from its
 """
 
 import heapq
+import re
 import sys
 import time
 from collections import Counter
@@ -20,14 +21,20 @@ from service.store.results import StoredResult
 LINE_EVERY_S = 10.0
 SLOWEST = 10
 MOST_SAMPLES = 240
+MOST_CAUSES = 50
+"""Errors with other causes than so many are counted by their type alone."""
+_OF_ONE_RECORD = re.compile(r"'[^']*'|\"[^\"]*\"|\d[\d,.]*")
+"""What differs between the messages of one cause: numbers, and what is quoted."""
 
 
 @dataclass(slots=True)
-class ErrorKind:
-    """Errors of one kind: the first one's line and message, and their number."""
+class ErrorCause:
+    """Errors with the same cause, and the first one as an example."""
 
-    line: int
+    type: str
     message: str
+    line: int
+    id: str
     records: int = 0
 
 
@@ -53,12 +60,17 @@ class Tally:
     """The amount of input that is done, in the source's measure."""
     in_work: float = 0.0
     """How much of the input is done of what is in work, in the same measure."""
+    made_in_work: float = 0.0
+    """How many contents that is."""
     worked: float = 0.0
     """The amount of it that this run has worked on."""
     effort: Effort = field(default_factory=Effort)
     tokens: int = 0
     """Output tokens made, those of units in work too."""
-    errors_by_kind: dict[str, ErrorKind] = field(default_factory=dict)
+    unit: str = "line"
+    """What a record is in the input: a `line`, a `row`, or a `file`, which its id names."""
+    causes: dict[tuple[str, str], ErrorCause] = field(default_factory=dict)
+    """Of records that are written as errors, by type and by what their messages have in common."""
     left_out: Mapping[str, int] = field(default_factory=dict)
     """Files of a folder that were not read, by their suffixes."""
     lengths: Counter[int] = field(default_factory=Counter)
@@ -83,10 +95,29 @@ class Tally:
     def __post_init__(self) -> None:
         self.began = self.clock()
 
-    def failed(self, line: int, kind: str, message: str) -> None:
-        """Count a record that is written as an error."""
-        known = self.errors_by_kind.setdefault(kind, ErrorKind(line, " ".join(message.split())[:200]))
-        known.records += 1
+    def failed(self, line: int, name: str, kind: str, message: str) -> None:
+        """Count a record that is written as an error, with its line and id."""
+        said = " ".join(message.split())[:200]
+        key = kind, _OF_ONE_RECORD.sub("…", said)
+        if key not in self.causes and len(self.causes) >= MOST_CAUSES:
+            key, said = (kind, ""), "other causes"
+        self.causes.setdefault(key, ErrorCause(kind, said, line, name)).records += 1
+
+    def most_frequent(self) -> list[ErrorCause]:
+        """Return the causes of errors, the most frequent first."""
+        return sorted(self.causes.values(), key=lambda cause: -cause.records)
+
+    def causes_table(self) -> list[tuple[str, str, str, str]]:
+        """Return the causes of errors in words: number of records, the first one, type, message."""
+        return [
+            (
+                f"{each.records:,}",
+                each.id if self.unit == "file" else f"{self.unit} {each.line:,}",
+                each.type,
+                each.message,
+            )
+            for each in self.most_frequent()
+        ]
 
     def made_one(self, result: StoredResult, characters: int, line: int, name: str) -> None:
         """Count a content that was worked on, of the record with this line and id."""
@@ -122,6 +153,11 @@ class Tally:
         return self.position + self.in_work
 
     @property
+    def done(self) -> int:
+        """Records that are done, those of units in work too; equal ones count once until they are written."""
+        return max(self.records, self.problems + self.found + self.made + int(self.made_in_work))
+
+    @property
     def repeated(self) -> int:
         """Records with the same content as another one; right when all is written."""
         return max(0, self.records - self.problems - self.made - self.found)
@@ -133,7 +169,7 @@ class Tally:
 
     def rate(self) -> float:
         """Contents made, a second."""
-        return self.made / self.seconds if self.seconds > 0 else 0.0
+        return (self.made + self.made_in_work) / self.seconds if self.seconds > 0 else 0.0
 
     def rates(self) -> list[tuple[float, float]]:
         """Return (seconds since the begin, contents a second since the sample before)."""
@@ -181,7 +217,7 @@ def summary(job: Mapping[str, Any], tally: Tally, end: str) -> dict[str, Any]:
         "flagged_records": tally.flagged,
         "sentences": tally.sentences,
         "likely_right": round(tally.likely_right, 1),
-        "errors_by_kind": {kind: asdict(each) for kind, each in tally.errors_by_kind.items()},
+        "causes": [asdict(each) for each in tally.most_frequent()],
         "left_out": dict(tally.left_out),
         "slowest": [
             {"seconds": round(own_s, 3), "line": line, "id": name, "characters": characters}
@@ -271,11 +307,8 @@ def described(tally: Tally) -> str:
 
 
 def _counts(tally: Tally) -> str:
-    parts = [
-        f"{tally.records:,} written",
-        f"{tally.made:,} made ({tally.rate():.1f}/s, {tally.tokens_per_s():,.0f} tokens/s)",
-        f"{tally.errors:,} errors",
-    ]
+    tokens = f", {tally.tokens_per_s():,.0f} tokens/s" if tally.tokens else ""
+    parts = [f"{tally.done:,} records ({tally.rate():.1f}/s{tokens})", f"{tally.errors:,} errors"]
     if tally.found:
         parts.insert(1, f"{tally.found:,} there already")
     if (left_s := tally.left_s()) is not None:

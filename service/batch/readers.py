@@ -56,7 +56,7 @@ PARQUET_ROWS_AT_ONCE = 256
 @contextmanager
 def open_reader(path: str, names: FieldNames, format_: Format | None = None) -> Iterator["Reader"]:
     """Open a path; `-` is standard input. Raises InvalidInput if it is not in that format."""
-    format_ = format_ or _format_of(path)
+    format_ = format_ or format_of(path)
     if format_ == "folder":
         yield FolderReader(Path(path), names)
     elif format_ == "parquet":
@@ -68,7 +68,7 @@ def open_reader(path: str, names: FieldNames, format_: Format | None = None) -> 
             yield LineReader(stream, path, format_)
 
 
-def _format_of(path: str) -> Format:
+def format_of(path: str) -> Format:
     """Return the format that a path tells, or JSON Lines."""
     if path != "-" and Path(path).is_dir():
         return "folder"
@@ -86,13 +86,18 @@ def inner_suffix(name: str) -> str:
 
 
 class LineReader:
-    """Reads JSON Lines, CSV or TSV from a stream, which needn't be seekable."""
+    """Reads JSON Lines, CSV or TSV from a stream, which needn't be seekable.
+
+    `columns` are the names of a table's fields, once its first row is read.
+    """
 
     def __init__(self, stream: BinaryIO, name: str, format_: Format):
         self._counted = _CountedStream(stream)
         self._plain = _decompressed(self._counted, name)
         self._format = format_
         self.size = _file_size(stream)
+        self.unit = "line" if format_ == "jsonl" else "row"
+        self.columns: list[str] = []
 
     def position(self) -> int:
         """Return the bytes read, compressed as they are."""
@@ -104,7 +109,8 @@ class LineReader:
             if self._format == "jsonl":
                 yield from json_records(self._plain)
             else:
-                yield from csv_records(self._plain, delimiter="\t" if self._format == "tsv" else ",")
+                delimiter = "\t" if self._format == "tsv" else ","
+                yield from csv_records(self._plain, delimiter=delimiter, columns=self.columns)
         except (EOFError, zlib.error, gzip.BadGzipFile, zstandard.ZstdError) as error:
             raise InvalidInput(f"the input is damaged or cut off: {error}") from error
 
@@ -229,8 +235,13 @@ def _finite(number: str) -> float:
 # ---------------------------------------------------------------------- CSV and TSV
 
 
-def csv_records(stream: BinaryIO, *, delimiter: str = ",") -> Iterator[Record]:
-    """Yield the rows, all values strings; the first one names the fields, or InvalidInput is raised."""
+def csv_records(
+    stream: BinaryIO, *, delimiter: str = ",", columns: list[str] | None = None
+) -> Iterator[Record]:
+    """Yield the rows, all values strings; the first one names the fields, or InvalidInput is raised.
+
+    The names are added to `columns`.
+    """
     csv.field_size_limit(MAX_FIELD_CHARACTERS)
     text = io.TextIOWrapper(stream, "utf-8-sig", errors="surrogateescape", newline="")
     rows = csv.reader(text, delimiter=delimiter, strict=True)
@@ -242,6 +253,8 @@ def csv_records(stream: BinaryIO, *, delimiter: str = ",") -> Iterator[Record]:
             raise InvalidInput(f"the table has two columns called {sorted(twice)[0]!r}")
         if any(map(_has_undecoded, header)):
             raise InvalidInput("the table's first row is not UTF-8")
+        if columns is not None:
+            columns += header
         number = 0
         while True:
             number += 1
@@ -275,6 +288,8 @@ def _has_undecoded(value: str) -> bool:
 
 class ParquetReader:
     """Reads a Parquet file's rows. Needs the extra `parquet`."""
+
+    unit = "row"
 
     def __init__(self, path: Path):
         arrow = import_extra("pyarrow", what="Parquet", extra="parquet")
@@ -324,6 +339,7 @@ class FolderReader:
     """
 
     size = None
+    unit = "file"
 
     def __init__(self, path: Path, names: FieldNames):
         self.left_out: Counter[str] = Counter()
@@ -385,4 +401,5 @@ def _files(folder: Path) -> Iterator[Path]:
 
 
 Reader = LineReader | ParquetReader | FolderReader
-"""Reads records, once. Its `position` tells how far it is, up to its `size`: in bytes, rows or files."""
+"""Reads records, once; `unit` is what they are called. Its `position` tells how far it is, up to its `size`:
+in bytes, rows or files."""

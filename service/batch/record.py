@@ -1,7 +1,7 @@
 """A record of the input, its content, and its row of the output. Knows no format and no task."""
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
@@ -48,8 +48,6 @@ class FieldNames:
     """The row's field for the result."""
     omit_text: bool = False
     """True if the row is without the text or HTML."""
-    must_exist: bool = False
-    """True if a first window without any of them is the user's mistake, and not the records'."""
 
     @property
     def contents(self) -> list[str]:
@@ -85,19 +83,28 @@ class FieldNames:
             return Content("html", value)
         return Content("markdown" if record.is_markdown else "text", value)
 
-    def require_any(self, records: Sequence[Record]) -> None:
-        """Raise InvalidInput if they must exist, and none of these records has one."""
-        names = self.contents
-        read = [record for record in records if record.problem is None]
-        if not self.must_exist or not read or any(name in each.fields for each in read for name in names):
-            return
-        there = list(read[0].fields)
-        wanted = " or ".join(repr(name) for name in names)
-        raise InvalidInput(
-            f"no record has a field {wanted}; line {read[0].line} has {', '.join(there) or 'none'}",
-            field="--html-field" if self.text is None else "--text-field",
-            allowed=there,
-        )
+    def require_any(self, records: Iterable[Record]) -> None:
+        """Raise InvalidInput if none of these records has a content's field: that is the user's mistake.
+
+        Reads no further than the first one that has.
+        """
+        first = None
+        for record in records:
+            if record.problem is None:
+                first = first or record
+                if any(name in record.fields for name in self.contents):
+                    return
+        if first is not None:
+            wanted = " or ".join(repr(name) for name in self.contents)
+            raise InvalidInput(
+                f"IN has no field {wanted}; it has {', '.join(first.fields) or 'none'} "
+                "(--text-field or --html-field names yours)"
+            )
+
+
+def name_of(fields: Fields, id_field: str) -> str:
+    """Return a record's id as people are told it."""
+    return str(fields.get(id_field, ""))[:80]
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,6 +117,13 @@ class Row:
     result: str | None = None
     """JSON."""
     error: Mapping[str, Any] | None = None
+    flags: tuple[str, ...] = ()
+    """The kinds of the result's flags."""
+
+    @property
+    def name(self) -> str:
+        """The record's id as people are told it."""
+        return name_of(self.fields, self.id_field)
 
     def text(self) -> str | None:
         """Return the summary or the translation itself."""

@@ -47,7 +47,7 @@ def page(summary: dict[str, Any], tally: Tally) -> str:
         _bars([(f"under {_short(1 << bits)}", n) for bits, n in sorted(tally.lengths.items())]),
         "<h2>Records a second over time</h2>",
         _bars(_thinned(tally.rates())),
-        *_errors(summary),
+        *_errors(tally),
         "<h2>Flags</h2>",
         f"<p>{summary['flagged_records']:,} of {summary['records']:,} records are flagged. "
         "The checks look for wrong numbers, dates and names; wording is not checked.</p>",
@@ -94,16 +94,10 @@ def _right(tally: Tally) -> Iterable[str]:
         yield f"<p><strong>{told[0].upper()}{told[1:]}.</strong></p>"
 
 
-def _errors(summary: dict[str, Any]) -> Iterable[str]:
-    if summary["errors_by_kind"]:
-        yield "<h2>Errors</h2><p>Each kind with its first record.</p>"
-        yield _table(
-            ("records", "line", "kind", "message"),
-            [
-                (f"{each['records']:,}", f"{each['line']:,}", kind, each["message"])
-                for kind, each in summary["errors_by_kind"].items()
-            ],
-        )
+def _errors(tally: Tally) -> Iterable[str]:
+    if rows := tally.causes_table():
+        yield "<h2>Errors</h2><p>Each cause with its first record.</p>"
+        yield _table(("records", "first", "type", "message"), rows)
 
 
 def _short(number: int) -> str:

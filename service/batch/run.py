@@ -22,8 +22,8 @@ from service.batch import writers
 from service.batch.executor import Executor, LocalExecutor, Unit, UnitResult
 from service.batch.options import BatchOptions
 from service.batch.progress import PlainProgress, Tally, described, progress, summary
-from service.batch.readers import FolderReader, Reader, open_reader
-from service.batch.record import FieldNames, Row
+from service.batch.readers import FolderReader, LineReader, Reader, open_reader
+from service.batch.record import FieldNames, Row, name_of
 from service.batch.remote import shown
 from service.batch.survey import Survey, survey
 from service.batch.task import BatchWork
@@ -86,14 +86,17 @@ class BatchRun:
             for name in self._marks:
                 cache.keep_number(name, 1)
             standard_output = nullcontext(writers.JsonlWriter(sys.stdout.buffer))
+            columns = found.columns if isinstance(found, LineReader) else ()
             out = stack.enter_context(
-                standard_output if options.out == "-" else writers.open_writer(Path(options.out))
+                standard_output
+                if options.out == "-"
+                else writers.open_writer(Path(options.out), self._names, columns)
             )
             executor = stack.enter_context(self._make_executor(cache if options.reuse else None))
             log = stack.enter_context(_log(options.log))
             view = progress()
             stack.enter_context(view)
-            tally = Tally(found.size)
+            tally = Tally(found.size, unit=found.unit)
 
             def update() -> None:
                 tally.sample()
@@ -191,7 +194,7 @@ class _Run:
         self,
         cache: BatchCache,
         executor: Executor,
-        out: writers.JsonlWriter | writers.ParquetWriter,
+        out: writers.Writer,
         names: FieldNames,
         unit_size: Size,
         max_errors: int | None,
@@ -255,18 +258,24 @@ class _Run:
             for future in done:
                 self._commit(future)
             self._tally.tokens = self._executor.tokens()
-            shares = self._executor.shares()
-            self._tally.in_work = sum(
-                shares[unit.number] * each.window.extent * each.window.share(places)
-                for each in self._in_work
-                for unit, places in each.pending.values()
-                if unit.number in shares
-            )
+            self._note_in_work(self._executor.shares())
             self._update()
         self._write(oldest.window)
         self._in_work.pop(0)
         self._check_errors()
         self._update()
+
+    def _note_in_work(self, shares: Mapping[int, float]) -> None:
+        begun = [
+            (shares[unit.number], each.window, places)
+            for each in self._in_work
+            for unit, places in each.pending.values()
+            if unit.number in shares
+        ]
+        self._tally.in_work = sum(
+            part * window.extent * window.share(places) for part, window, places in begun
+        )
+        self._tally.made_in_work = sum(part * len(places) for part, _, places in begun)
 
     def _commit(self, future: "Future[UnitResult]") -> None:
         own = next(each for each in self._in_work if future in each.pending)
@@ -285,7 +294,7 @@ class _Run:
         own.errors += sum(result.failed for result in done.results)
         for place, result in zip(places, done.results, strict=True):
             record = own.window.records[place]
-            name = str(record.fields.get(self._names.id, ""))[:80]
+            name = name_of(record.fields, self._names.id)
             tally.made_one(result, len(own.window.value(place)), record.line, name)
         self._check_errors()
 
@@ -306,7 +315,8 @@ class _Run:
         for row in rows:
             if row.error is not None:
                 self._written_errors += 1
-                self._tally.failed(row.error["line"], row.error["type"], row.error["message"])
+                error = row.error
+                self._tally.failed(error["line"], row.name, error["type"], error["message"])
         for place, key in enumerate(window.keys):
             if key is not None:
                 self._tally.wrote_one(results[key], len(window.value(place)))
@@ -321,5 +331,6 @@ class _Run:
         elif results[key].failed:
             error = json.loads(results[key].data)
         else:
-            return Row(fields, names.id, names.result, results[key].data.decode())
+            flags = tuple(sorted(results[key].flags))
+            return Row(fields, names.id, names.result, results[key].data.decode(), flags=flags)
         return Row(fields, names.id, names.result, error={**error, "line": record.line})

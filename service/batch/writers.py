@@ -1,10 +1,12 @@
-"""Writers of rows: JSON Lines or Parquet, compressed or not. OUT is named OUT.part until complete."""
+"""Writers of rows: JSON Lines, CSV, TSV or Parquet, compressed or not. OUT is OUT.part until complete."""
 
+import csv
 import fcntl
 import gzip
+import io
 import json
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path, PurePath
 from typing import Any, BinaryIO, cast
@@ -13,7 +15,7 @@ import zstandard
 
 from models.errors import InvalidInput
 from service.batch.readers import inner_suffix
-from service.batch.record import Fields, Row
+from service.batch.record import FieldNames, Fields, Row
 from service.errors import import_extra
 
 PARQUET_GROUP_ROWS = 1024
@@ -22,21 +24,32 @@ COLUMNS = ("id", "record", "text", "result", "error")
 """Of Parquet: the record's own fields, the result and the error as JSON; `text` is the summary or the
 translation itself. They are the same whatever the input is."""
 
+DELIMITERS = {".csv": ",", ".tsv": "\t"}
+"""Of tables, by the suffixes of their names."""
+
 
 @contextmanager
-def open_writer(out: Path) -> Iterator["JsonlWriter | ParquetWriter"]:
-    """Open the file `out` for rows, in the format that its name tells.
+def open_writer(
+    out: Path, names: FieldNames | None = None, columns: Sequence[str] = ()
+) -> Iterator["Writer"]:
+    """Open the file `out` for rows, in the format that its name tells; a table has the input's `columns`.
 
     It has another name until all is written. Raises InvalidInput if another run writes it.
     """
+    names = names or FieldNames()
+    suffix = inner_suffix(out.name)
+    if suffix in DELIMITERS:
+        columns = table_columns(names, columns)
     part = out.with_name(out.name + ".part")
     with part.open("ab") as file:
         lock(file, part, f"another run is writing {part}")
         file.truncate(0)
         with _compressed(file, out.name) as stream:
-            if inner_suffix(out.name) == ".parquet":
+            if suffix == ".parquet":
                 with ParquetWriter(stream) as writer:
                     yield writer
+            elif suffix in DELIMITERS:
+                yield TableWriter(stream, columns, DELIMITERS[suffix])
             else:
                 yield JsonlWriter(stream)
         file.flush()
@@ -111,6 +124,47 @@ def _fields_json(fields: Fields) -> str:
     return own
 
 
+def table_columns(names: FieldNames, columns: Sequence[str]) -> list[str]:
+    """Return the columns of a table that is written for one with `columns`. Raises InvalidInput."""
+    added = [names.result, "flags", "error"]
+    if taken := [name for name in added if name in columns]:
+        raise InvalidInput(f"IN has a column {taken[0]!r}, a name that a table OUT needs for itself")
+    omitted = names.contents if names.omit_text else ()
+    return [*(name for name in columns if name not in omitted), *added]
+
+
+class TableWriter:
+    """Writes a row of CSV or TSV for each row, and the names first: the input's columns, then three more.
+
+    These are the summary or translation itself, the kinds of its flags, and the message of an error.
+    """
+
+    def __init__(self, stream: BinaryIO, columns: Sequence[str], delimiter: str):
+        self._stream = stream
+        self._columns = columns
+        self._delimiter = delimiter
+        self._put([list(columns)])
+
+    def write(self, rows: Sequence[Row]) -> None:
+        """Add rows."""
+        own = self._columns[:-3]
+        self._put(
+            [
+                *(row.fields.get(name, "") for name in own),
+                row.text() or "",
+                " ".join(row.flags),
+                "" if row.error is None else row.error["message"],
+            ]
+            for row in rows
+        )
+
+    def _put(self, rows: Iterable[Sequence[str]]) -> None:
+        text = io.StringIO(newline="")
+        csv.writer(text, delimiter=self._delimiter, lineterminator="\n").writerows(rows)
+        self._stream.write(text.getvalue().encode())
+        self._stream.flush()
+
+
 class ParquetWriter:
     """Writes rows with the columns `COLUMNS`; a context manager. Needs the extra `parquet`."""
 
@@ -152,3 +206,7 @@ def _columns(row: Row) -> dict[str, str | None]:
         "result": row.result,
         "error": None if row.error is None else dumps(row.error),
     }
+
+
+Writer = JsonlWriter | TableWriter | ParquetWriter
+"""Writes rows in order."""

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from models.better import Betters
     from models.catalog import ModelEntry
     from models.store import Store
+    from service.batch.progress import Tally
     from service.batch.run import BatchRun, MakeExecutor
     from service.batch.survey import Survey
     from service.batch.task import Task
@@ -46,8 +47,9 @@ def batch() -> None:
 
     IN is JSON Lines, CSV or TSV (the first row names the fields) or Parquet, by its name; or a folder, of
     which every file ({FORMATS}) is a record, with its path as `id`. A record has
-    `text` or `html`, and any other fields. OUT is JSON Lines, or Parquet if its name ends in .parquet. Files
-    ending in .gz or .zst are read and written compressed. `-` is standard input or output, as JSON Lines.
+    `text` or `html`, and any other fields. OUT is JSON Lines, Parquet if its name ends in .parquet, or for a
+    CSV or TSV file another one. Files ending in .gz or .zst are read and written compressed. `-` is standard
+    input or output, as JSON Lines.
 
     IN, OUT, --summary and --report can be URLs: s3://, gs:// or hf://, and for IN https:// too (with the
     extra `remote`). What is written appears there once it is complete; until then it is in this machine's
@@ -55,8 +57,9 @@ def batch() -> None:
 
     OUT has a line for each record, in order: the record, with a field `result` (what --json prints for one
     article, without timings) or a field `error` (type, message, field, line). In Parquet the columns are
-    `id`, `record` and `result` (both as JSON), `text` (the summary or translation) and `error`. A bad record
-    never stops the run.
+    `id`, `record` and `result` (both as JSON), `text` (the summary or translation) and `error`. In CSV and
+    TSV they are those of IN, `result` (the summary or translation), `flags` (their kinds) and `error` (the
+    message). A bad record never stops the run.
 
     While it is written, OUT is called OUT.part. Every result is stored in OUT.cache under its text, the model
     and its revision, and the options that affect it. To resume an interrupted run, start the same command
@@ -70,6 +73,7 @@ def batch() -> None:
                 2  wrong usage
                 3  completed; some records failed
                 4  stopped because more than --max-errors records failed
+                130  interrupted; the same command resumes
     """
 
 
@@ -88,9 +92,7 @@ def summarize(session: Session, /, **given: Any) -> int:
 
     options, own = split(given)
     asked = task_options(SummaryOptions, own)
-    task = Task("summarize", request_maker(asked)(), asked.model_dump(mode="json"))
-    with _local_files(session, options) as local:
-        return _run_batch(session, local, task)
+    return _do(session, options, Task("summarize", request_maker(asked)(), asked.model_dump(mode="json")))
 
 
 @batch.command(
@@ -110,14 +112,24 @@ def translate(session: Session, /, **given: Any) -> int:
     asked, pairs = task_options(TranslationOptions, own), own["remembered"]
     request = request_maker(asked)(text="", format=own["format"] or "text")
     told = asked.model_dump(mode="json", exclude={"memory", "partial"})
-    for name in ("alternatives", "ignore_tags"):  # without them results of earlier versions have these keys
-        if not told[name]:
-            del told[name]
     told |= {"format": own["format"], "article": own["article"]}
     if pairs:
         told["memory"] = hashlib.sha256(repr(pairs).encode()).hexdigest()
+    return _do(session, options, Task("translate", request, told, tuple(pairs)))
+
+
+def _do(session: Session, options: BatchOptions, task: "Task") -> int:
+    """Check the arguments, then the files, and run; returns the exit code."""
+    from models.catalog import Catalog
+    from models.languages import Languages
+    from service.batch import preflight
+
+    languages = Languages.load()
+    catalog = Catalog.load(languages, session.settings().catalog, session.named_models)
+    preflight.check_names(catalog, languages, task.request)
     with _local_files(session, options) as local:
-        return _run_batch(session, local, Task("translate", request, told, tuple(pairs)))
+        preflight.check_fields(local)
+        return _run_batch(session, local, task)
 
 
 def _run_batch(session: Session, options: BatchOptions, task: "Task") -> int:
@@ -283,14 +295,26 @@ def _run(run: "BatchRun", options: BatchOptions) -> int:
     there = f", {count(tally.found, 'result')} there already" if tally.found else ""
     note(
         f"{out}: {count(tally.records, 'record')}, {count(tally.errors, 'error')}, {tally.made:,} made in "
-        f"{tally.seconds:.1f} s ({tally.rate():.1f} a second){there}"
+        f"{tally.seconds:.1f} s ({tally.rate():.1f} a second){there}; {_flags(tally)}"
     )
-    for kind, each in tally.errors_by_kind.items():
-        note(f"  {each.records:,} {kind}, as in line {each.line:,}: {each.message}")
+    rows = [("records", "first", "type", "message"), *tally.causes_table()]
+    widths = [max(len(row[i]) for row in rows) for i in range(3)]
+    for number, *first, message in rows if tally.causes else ():
+        cells = [number.rjust(widths[0]), *map(str.ljust, first, widths[1:]), message]
+        note("  " + "  ".join(cells))
     if tally.left_out:
         files = ", ".join(f"{number:,} {suffix}" for suffix, number in sorted(tally.left_out.items()))
         note(f"  files skipped: {files}")
     return SOME_FAILED if tally.errors else 0
+
+
+def _flags(tally: "Tally") -> str:
+    """Return the counts of the checks' flags and of doubtful sentences, in words."""
+    from service.tasks import DOUBTFUL
+
+    doubtful = tally.flags[DOUBTFUL]
+    told = count(tally.flags.total() - doubtful, "flag")
+    return f"{told}, {count(doubtful, 'doubtful sentence')}" if doubtful else told
 
 
 def _show(found: "Survey") -> int:

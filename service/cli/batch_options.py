@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 import click
 
@@ -37,7 +38,7 @@ class _Place(click.Path):
 _FILE = _Place(dir_okay=False)
 _WRITTEN = _Place(WRITTEN, dir_okay=False)
 
-_IN = click.argument("infile", metavar="IN", type=_Place(tuple(LIBRARIES), exists=True, allow_dash=True))
+_IN = click.argument("infile", metavar="IN", type=_Place(tuple(LIBRARIES), allow_dash=True))
 _OUT = click.argument("out", metavar="OUT", type=_Place(WRITTEN, dir_okay=False, allow_dash=True))
 
 _RECORDS = (
@@ -152,20 +153,36 @@ def check(options: BatchOptions) -> None:
     for value, option in ((options.ray_address, "--ray-address"), (options.actors, "--actors")):
         if value is not None and options.engine != "ray":
             raise click.BadParameter("needs --engine ray", param_hint=option)
+    _check_out_name(options)
     for name in ("log", "summary", "report"):
         path = getattr(options, name)
         if path is not None and not Path(path).parent.is_dir():
             raise click.BadParameter(f"there is no folder {Path(path).parent}", param_hint=f"--{name}")
+    if options.infile != "-" and scheme_of(options.infile) is None and not Path(options.infile).exists():
+        raise click.BadParameter(f"there is no file {options.infile}", param_hint="IN")
     _check_out(options)
 
 
-OTHER_FORMATS = (".csv", ".tsv", ".json", ".xlsx", ".txt", ".html", ".docx", ".pdf")
+OTHER_FORMATS = (".json", ".xlsx", ".txt", ".html", ".docx", ".pdf")
 """Names that promise what a batch does not write."""
 
 
-def _check_out(options: BatchOptions) -> None:
-    from service.batch.readers import inner_suffix
+def _check_out_name(options: BatchOptions) -> None:
+    from service.batch.readers import format_of, inner_suffix
+    from service.batch.writers import DELIMITERS
 
+    infile = options.infile if scheme_of(options.infile) is None else urlsplit(options.infile).path
+    out, is_table = Path(options.out), (options.input_format or format_of(infile)) in ("csv", "tsv")
+    suffix = inner_suffix(out.name)
+    if suffix in OTHER_FORMATS or (suffix in DELIMITERS and not is_table):
+        raise click.BadParameter(
+            f"OUT is JSON Lines or Parquet, or CSV or TSV where IN is: call it {out.stem}.jsonl or "
+            f"{out.stem}.parquet",
+            param_hint="OUT",
+        )
+
+
+def _check_out(options: BatchOptions) -> None:
     if options.out == "-" or options.dry_run:
         return
     out = Path(options.out)
@@ -174,10 +191,5 @@ def _check_out(options: BatchOptions) -> None:
     is_here = options.infile != "-" and scheme_of(options.infile) is None
     if is_here and out.exists() and out.samefile(options.infile):
         raise click.BadParameter("IN and OUT are the same file", param_hint="OUT")
-    if inner_suffix(out.name) in OTHER_FORMATS:
-        raise click.BadParameter(
-            f"OUT is JSON Lines or Parquet: call it {out.stem}.jsonl or {out.stem}.parquet",
-            param_hint="OUT",
-        )
     if out.exists() and not (options.overwrite or options.retry_failed):
         raise click.BadParameter(f"{out} exists; --overwrite replaces it", param_hint="OUT")

@@ -1,15 +1,12 @@
 """`dragoman keys`: creates, lists and revokes API keys; a running server notices within seconds."""
 
-from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 import click
 
-from service.cli.session import JSON, Session, note, write, write_json, write_table
+from service.cli.session import JSON, Session, note, write, write_json, write_rows
 
 if TYPE_CHECKING:
-    from rich.table import Table
-
     from service.store.keys import Key, Keys
 
 
@@ -54,7 +51,7 @@ def list_keys(session: Session, as_json: bool) -> None:
     if as_json:
         write_json(rows)
     elif rows:
-        write_table(_table(rows))
+        write_rows(rows)
     else:
         note("no keys")
 
@@ -85,12 +82,3 @@ def _row(key: "Key") -> dict[str, Any]:
         "daily_characters": key.daily_characters,
         "admin": key.admin,
     }
-
-
-def _table(rows: Sequence[dict[str, Any]]) -> "Table":
-    from rich.table import Table
-
-    table = Table(*rows[0], box=None, pad_edge=False)
-    for row in rows:
-        table.add_row(*("" if value is None else str(value) for value in row.values()))
-    return table

@@ -19,6 +19,7 @@ from service.cli.keys import keys
 from service.cli.models import models
 from service.cli.serve import mcp, serve, settings
 from service.cli.session import INTERRUPTED, Session, note, prepare_process
+from service.cli.stored import glossary, jobs, memory
 from service.cli.text import detect, summarize, translate
 
 FAILED = 1
@@ -83,7 +84,23 @@ def cli(session: Session, debug: bool) -> None:
         logging.getLogger("service").setLevel(logging.DEBUG)
 
 
-COMMANDS = (serve, summarize, translate, detect, check, clean, batch, models, keys, settings, doctor, mcp)
+COMMANDS = (
+    serve,
+    summarize,
+    translate,
+    detect,
+    check,
+    clean,
+    batch,
+    models,
+    glossary,
+    memory,
+    jobs,
+    keys,
+    settings,
+    doctor,
+    mcp,
+)
 for command in COMMANDS:
     cli.add_command(command)
 

@@ -22,8 +22,8 @@ F = TypeVar("F", bound=Callable[..., Any])
 T = TypeVar("T", bound="Options")
 
 
-def _glossary(_context: click.Context, parameter: click.Parameter, file: str | None) -> dict[str, str]:
-    """The entries of a TSV file, or of a CSV file by its name."""
+def read_glossary(_context: click.Context, parameter: click.Parameter, file: str | None) -> dict[str, str]:
+    """Return the entries of a TSV file, or of a CSV file by its name; a parameter's callback."""
     from models.errors import InvalidInput
     from service.store.glossaries import read_entries
 
@@ -38,7 +38,8 @@ def _glossary(_context: click.Context, parameter: click.Parameter, file: str | N
         raise click.BadParameter(f"{file}: {error.message}") from error
 
 
-def _remembered(_context: click.Context, _parameter: click.Parameter, file: str | None) -> "list[TmxPair]":
+def read_memory(_context: click.Context, _parameter: click.Parameter, file: str | None) -> "list[TmxPair]":
+    """Return the sentences of a TMX file; a parameter's callback."""
     from models.errors import InvalidInput
     from service.store.translation_memory import read_tmx
 
@@ -71,14 +72,14 @@ _TRANSLATION = (
         ["--glossary"],
         metavar="FILE",
         type=_FILE,
-        callback=_glossary,
+        callback=read_glossary,
         help="Glossary file: source term and its translation, one pair per line (TSV, or CSV by its name).",
     ),
     click.Option(
         ["--memory", "remembered"],
         metavar="FILE",
         type=_FILE,
-        callback=_remembered,
+        callback=read_memory,
         help="Translation memory file (TMX): its sentences are taken as they are translated there.",
     ),
     click.Option(

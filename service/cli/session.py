@@ -8,7 +8,7 @@ import logging
 import os
 import sys
 import warnings
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import partial
 from typing import TYPE_CHECKING, Any
@@ -188,6 +188,16 @@ def write_table(table: "Table") -> None:
     with console.capture() as capture:
         console.print(table, markup=False)
     write("\n".join(line.rstrip() for line in capture.get().splitlines()))
+
+
+def write_rows(rows: Sequence[Mapping[str, Any]]) -> None:
+    """Put a table of rows with the same keys, which are its head, on stdout."""
+    from rich.table import Table
+
+    table = Table(*rows[0], box=None, pad_edge=False)
+    for row in rows:
+        table.add_row(*("" if value is None else str(value) for value in row.values()))
+    write_table(table)
 
 
 def count(number: int, noun: str) -> str:

@@ -93,6 +93,7 @@ FORMATS: Mapping[str, Format] = {
     ".xlsx": Format(f"{_OFFICE}.spreadsheetml.sheet", "office.SheetDocument"),
     ".odt": Format(f"{_OPEN}.text", "opendocument.TextDocument"),
     ".odp": Format(f"{_OPEN}.presentation", "opendocument.PresentationDocument"),
+    ".ods": Format(f"{_OPEN}.spreadsheet", "opendocument.SpreadsheetDocument"),
     ".epub": Format("application/epub+zip", "epub.EpubDocument"),
     ".pdf": Format("application/pdf", "pdf.PdfDocument", is_text=True),
     ".srt": Format("application/x-subrip", "subtitles.Subtitles", is_text=True),

@@ -1,4 +1,4 @@
-"""OpenDocument texts and presentations (.odt, .odp): all paragraphs, also in notes, comments and frames.
+"""OpenDocument texts, presentations and spreadsheets: all paragraphs, also in notes, comments and frames.
 
 Text may stand beside elements there. While a document is processed, each piece of text is wrapped in its own
 element, a leaf; the wrappers are removed when it is written.
@@ -13,6 +13,8 @@ from lxml import etree
 from service.documents.archive import LeafParagraph, PartedDocument, legible
 
 _TEXT = "{urn:oasis:names:tc:opendocument:xmlns:text:1.0}"
+_TABLE = "{urn:oasis:names:tc:opendocument:xmlns:table:1.0}"
+_VALUE_TYPE = "{urn:oasis:names:tc:opendocument:xmlns:office:1.0}value-type"
 _MANIFEST = "META-INF/manifest.xml"
 _PARAGRAPHS = (f"{_TEXT}p", f"{_TEXT}h")
 _CHARACTERS = {f"{_TEXT}tab": "\t", f"{_TEXT}line-break": "\n", f"{_TEXT}soft-page-break": ""}
@@ -90,6 +92,20 @@ class PresentationDocument(_OpenDocument):
 
     suffix = ".odp"
     kind = "OpenDocument presentation"
+
+
+class SpreadsheetDocument(_OpenDocument):
+    """One .ods file. What a cell shows of a number, a date or a formula is computed, and stays."""
+
+    suffix = ".ods"
+    kind = "OpenDocument spreadsheet"
+
+    def _paragraphs_in(self, root: Any) -> Iterator[LeafParagraph]:
+        for each in super()._paragraphs_in(root):
+            cell = each.element.getparent()
+            is_computed = cell.get(_VALUE_TYPE, "string") != "string" or cell.get(f"{_TABLE}formula")
+            if not is_computed and next(each.element.iterancestors(f"{_TABLE}tracked-changes"), None) is None:
+                yield each
 
 
 def _wrapped(parent: Any) -> Iterator[Any]:

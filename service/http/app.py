@@ -39,7 +39,7 @@ from service.http.status import Readiness, Status
 from service.http.v1 import V1
 from service.jobs import JobService
 from service.limits import job_limits
-from service.problems import Problem, problem
+from service.problems import Problem, kind_of, problem
 from service.settings import ClientFamily, Settings
 from service.shared import SharedState
 from service.shares import PLACE, PLACES_TIMES, Shares
@@ -66,6 +66,7 @@ def _respond(error: Exception, form: Callable[[Problem], Response]) -> Response 
         response.headers["Retry-After"] = str(max(1, math.ceil(error.retry_after_s)))
     if response.status_code == 401:
         response.headers["WWW-Authenticate"] = 'Bearer realm="dragoman"'
+    response.headers["Link"] = f'<{request.script_root}/problems/{kind_of(error).slug}>; rel="help"'
     if isinstance(error, MethodNotAllowed) and error.valid_methods:
         response.headers["Allow"] = ", ".join(error.valid_methods)
     return response
@@ -91,12 +92,10 @@ def install_browser_rules(app: Flask, settings: Settings, is_open: Callable[[str
     def check() -> None:
         if request.path in PROBES:
             return
-        given, host = request.headers.get("Host", ""), request.host
-        # werkzeug gives no host for a name with characters that it does not expect, such as `a_b.example`.
-        known = is_nobodys(host) or (hosts and host_is_trusted(host, hosts))
-        if guarded and ((given and not host) or not known):
+        known = is_nobodys(request.host) or (hosts and host_is_trusted(request.host, hosts))
+        if guarded and not known:
             raise UntrustedHost(
-                f"the host name is not allowed: {given[:80]!r}",
+                f"the host name is not allowed: {request.headers.get('Host', '')[:80]!r}",
                 allowed="localhost, IP addresses, and the names in DRAGOMAN_TRUSTED_HOSTS",
             )
         if _comes_unasked() and is_cross_site(hosts) and not is_open(request.path):

@@ -126,6 +126,8 @@ def is_local(host: str) -> bool:
 def is_nobodys(host: str) -> bool:
     """Return True for an address, and for a name without a dot: no page elsewhere can have one of these."""
     name = (urlsplit(f"//{host}").hostname or "").removesuffix(".")
+    if not name:  # werkzeug gives none with characters that it does not expect, such as `a_b.example`
+        return False
     try:
         ip_address(name)
     except ValueError:

@@ -24,6 +24,8 @@ from models.engine.protocol import BatchRecord, EngineStats
 
 PROBES = frozenset({"/healthz", "/readyz", "/metrics"})
 """Asked every few seconds by whatever looks after a server: logged at DEBUG, with threads of their own."""
+FILES = ("/web/", "/docs/")
+"""Where the pages' own files are: a page asks for twenty of them, which are logged at DEBUG too."""
 METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
 REQUEST_BUCKETS_S = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 120, 300)
 BATCH_BUCKETS_S = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30)
@@ -167,5 +169,6 @@ class Access:
     def _tell(self, method: str, route: str, path: str, start: float, request_id: str, status: int) -> None:
         seconds = time.perf_counter() - start
         self._metrics.observe_request(method, route, status, seconds)
-        level = logging.DEBUG if route in PROBES else logging.INFO
+        is_quiet = route in PROBES or route.startswith(FILES)
+        level = logging.DEBUG if is_quiet else logging.INFO
         log.log(level, "%s %s %d %.0f ms %s", method, path, status, seconds * 1e3, request_id)

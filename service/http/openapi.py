@@ -12,14 +12,16 @@ raises itself; errors are named by their types, whose statuses `service.problems
 other people's contracts (compat) are added to Flask as ever and stay out of the document.
 """
 
+import html
 import json
 import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import asdict, dataclass, field, replace
 from functools import cached_property
 from importlib.metadata import version
 from importlib.resources import files
 from pathlib import Path
+from string import Template
 from typing import Any, Literal, cast
 
 import flask_swagger_ui
@@ -30,10 +32,7 @@ from flask_limiter import RateLimitExceeded
 from limits.errors import StorageError
 from pydantic import BaseModel
 from pydantic.json_schema import JsonSchemaMode, models_json_schema
-from werkzeug.exceptions import (
-    RequestEntityTooLarge,
-    UnsupportedMediaType,
-)
+from werkzeug.exceptions import NotFound, RequestEntityTooLarge, UnsupportedMediaType
 
 from models.errors import (
     DeadlineExceeded,
@@ -60,7 +59,7 @@ from service.errors import (
 from service.http.forms import FORM
 from service.http.quotas import READING
 from service.options import DocumentForm
-from service.problems import UNEXPECTED, Kind, Problem, kind_of
+from service.problems import KINDS, UNEXPECTED, Kind, Problem, kind_of
 from service.settings import Settings
 
 JSON, EVENTS = "application/json", "text/event-stream"
@@ -387,6 +386,7 @@ class Docs:
         routes = Blueprint("docs", __name__)
         routes.get("/openapi.json")(self.openapi)
         routes.get("/docs")(self.page)
+        routes.get("/problems/<slug>")(self.problem)
         routes.get("/docs/<any('start.js', 'own.css'):name>")(self.own)
         routes.get(f"/docs/<any({', '.join(map(repr, ASSET_NAMES))}):name>")(self.asset)
         return routes
@@ -399,10 +399,24 @@ class Docs:
             return Response(status=308, headers={"Location": "../docs"})
         return self.own("page.html")
 
+    def problem(self, slug: str) -> Response:
+        """What a kind of problem means, and what to do about it."""
+        kind = next((each for each in KINDS.values() if each.slug == slug), None)
+        if kind is None:
+            raise NotFound
+        values = {name: html.escape(str(value)) for name, value in asdict(kind).items()}
+        values["about"] = re.sub("`(.+?)`", r"<code>\1</code>", values["about"])
+        return self._shown(Template(self._text("problem.html")).substitute(values), "text/html")
+
     def own(self, name: str) -> Response:
-        text = (files("service.http") / "docs_page" / name).read_text("utf-8")
+        return self._shown(self._text(name), OWN[name])
+
+    def _text(self, name: str) -> str:
+        return (files("service.http") / "docs_page" / name).read_text("utf-8")
+
+    def _shown(self, text: str, media_type: str) -> Response:
         headers = {"Content-Security-Policy": POLICY, "X-Content-Type-Options": "nosniff"}
-        return Response(text, mimetype=OWN[name], headers=headers)
+        return Response(text, mimetype=media_type, headers=headers)
 
     def asset(self, name: str) -> Response:
         return send_from_directory(ASSETS, name, max_age=ASSET_SECONDS)

@@ -19,6 +19,7 @@ from limits.storage import Storage
 
 from models.errors import InvalidInput
 from service.errors import CharactersSpent, KeyRequired, StoreUnavailable
+from service.problems import try_again
 from service.shared import SharedState
 
 UNLIMITED = 1_000_000_000_000
@@ -80,9 +81,7 @@ class Quotas:
             storage, options["shared"] = f"{SHARED_SCHEME}://", shared or SharedState()
         self._limiter = Limiter(
             lambda: _caller().name,
-            application_limits=[
-                ApplicationLimit(lambda: _caller().rate or "", error_message=_too_many_requests)
-            ],
+            application_limits=[ApplicationLimit(lambda: _caller().rate or "", error_message=self._refusal)],
             strategy="fixed-window",
             storage_uri=storage,
             storage_options=options,
@@ -134,6 +133,11 @@ class Quotas:
         """Add to the caller's characters of the day, and return how many there are."""
         return self._storage.incr(_DAY.key_for(caller.name, day), _DAY.get_expiry(), characters)
 
+    def _refusal(self) -> str:
+        limit = self._limiter.current_limit
+        reset_s = 1.0 if limit is None else limit.reset_at - time.time()
+        return f"the rate limit is {_caller().rate}; {try_again(reset_s)}"
+
     def _finish(self, response: Response) -> Response:
         if (limit := self._limiter.current_limit) is not None:
             reset_s = str(max(1, math.ceil(limit.reset_at - time.time())))
@@ -160,10 +164,6 @@ def _has_a_rate() -> bool:
     if request.endpoint in READING_BY_POST:
         return False
     return request.method not in READING or request.endpoint in WORK_BY_GET
-
-
-def _too_many_requests() -> str:
-    return f"the rate limit is {_caller().rate}"
 
 
 def _today() -> str:

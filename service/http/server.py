@@ -397,7 +397,9 @@ class _Channel(HTTPChannel):  # type: ignore[misc]
         told = headers.get("X_FORWARDED_FOR", "").split(",")
         if hops and len(told) >= hops and told[-hops].strip():
             self.server.connections.give(self.caller)
-            self.caller = named(told[-hops].strip())
+            with self.outbuf_lock:
+                self._uncount()  # of whoever the answer before it was for
+                self.caller = named(told[-hops].strip())
             self.server.connections.crowd(self.caller)
 
     def received(self, data: bytes) -> bool:
@@ -438,9 +440,11 @@ class _Channel(HTTPChannel):  # type: ignore[misc]
             self.server.add_task(self)
 
     def write_soon(self, data: Any) -> int:
-        written: int = super().write_soon(data)
-        if isinstance(data, bytes) and self.total_outbufs_len > BUFFER_BYTES:
-            with self.outbuf_lock:
+        with self.outbuf_lock:  # nobody closes it before its bytes are counted
+            written: int = super().write_soon(data)
+            if not self.total_outbufs_len:
+                self._uncount()
+            elif isinstance(data, bytes) and self.total_outbufs_len > BUFFER_BYTES:
                 try:
                     self.server.answers.take(self.caller, written)
                 except Overloaded:
@@ -470,9 +474,8 @@ class _Channel(HTTPChannel):  # type: ignore[misc]
 
     def _uncount(self) -> None:
         with self.outbuf_lock:
-            held, self.answer_bytes = self.answer_bytes, 0
-        if held:
-            self.server.answers.give(self.caller, held)
+            self.server.answers.give(self.caller, self.answer_bytes)
+            self.answer_bytes = 0
 
     def finish(self, *, waits: bool) -> None:
         """Close it if there is nothing to do; its next answer is to be its last."""

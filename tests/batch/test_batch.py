@@ -1,5 +1,7 @@
 """How a batch is run: rounds, memory, the cache, the commands, and what is told of a run."""
 
+import csv
+import gzip
 import io
 import itertools
 import json
@@ -580,7 +582,7 @@ def test_summary_log_and_report(tmp_path):
     assert len(summary["slowest"]) == SLOWEST
     begins, ends = told["log"].read_text().splitlines()
     assert "begins: " in begins
-    assert "done: 100% of the input, 40 written" in ends
+    assert "done: 100% of the input, 40 records" in ends
     page = _Tags()
     page.feed(told["report"].read_text())
     assert page.open == []
@@ -622,11 +624,16 @@ def test_plain_progress_says_a_line_every_ten_seconds():
     view = PlainProgress(stream, clock=lambda: now[0])
     for second, made in ((5, 50), (10, 100), (15, 150), (20, 200)):
         now[0] = float(second)
-        count.records, count.made, count.position, count.worked = made, made, made * 10, made * 10
+        count.made, count.made_in_work = made - 20, 20.7
+        count.position, count.worked = made * 10, made * 10
         view.update(count)
+    count.tokens = 400
+    now[0] = 40.0
+    view.update(count)
     assert stream.getvalue().splitlines() == [
-        "20% of the input, 100 written, 100 made (10.0/s, 0 tokens/s), 0 errors, 40 s left",
-        "40% of the input, 200 written, 200 made (10.0/s, 0 tokens/s), 0 errors, 30 s left",
+        "20% of the input, 100 records (10.1/s), 0 errors, 40 s left",
+        "40% of the input, 200 records (10.0/s), 0 errors, 30 s left",
+        "40% of the input, 200 records (5.0/s, 10 tokens/s), 0 errors, 1 min 0 s left",
     ]
 
 
@@ -638,7 +645,7 @@ def test_terminal_progress_shows_counts():
     with TerminalProgress(stream) as view:
         view.update(count)
     said = " ".join(stream.getvalue().split())
-    assert "32 written, 7 there already" in said
+    assert "32 records (0.0/s), 7 there already" in said
     assert "2 errors" in said
 
 
@@ -699,13 +706,54 @@ def test_what_is_no_store_is_refused(tmp_path):
 # ------------------------------------------------------------------ what a user stumbles on
 
 
-def test_a_field_that_no_record_has_is_told_before_anything_is_written(tmp_path):
-    source, out = tmp_path / "in.jsonl", tmp_path / "out.jsonl"
-    source.write_text('{"id": 1, "body": "A text."}\n{"id": 2, "body": "Another."}\n')
-    done = batch("summarize", "--text-field", "bodi", source, out)
-    assert done.exit_code == 2
-    assert "no record has a field 'bodi'; line 1 has id, body" in done.stderr
-    assert sorted(tmp_path.iterdir()) == [source]
+class NoRuntime:
+    def __init__(self, settings):
+        raise AssertionError("nothing is loaded for what cannot be done")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["--text-field", "bodi", "in.jsonl", "out.jsonl"], "IN has no field 'bodi'; it has id, body ("),
+        (["in.jsonl", "out.jsonl"], "IN has no field 'text' or 'html'; it has id, body ("),
+        (["in.csv", "out.csv"], "IN has no field 'text' or 'html'; it has url, body, flags ("),
+        (["in.tsv", "out.jsonl"], "IN has no field 'text' or 'html'; it has url, body, flags ("),
+        (["--text-field", "body", "in.csv", "out.tsv.gz"], "IN has a column 'flags'"),
+        (["--length", "huge", "no.jsonl", "out.jsonl"], "--length"),
+        (["--target", "xx-klingon", "no.jsonl", "out.jsonl"], "target"),
+        (["--model", "no/such", "no.jsonl", "out.jsonl"], "no/such"),
+        (["no.jsonl", "out.docx"], "OUT is JSON Lines or Parquet"),
+        (["no.jsonl", "out.jsonl"], "there is no file no.jsonl"),
+    ],
+)
+def test_arguments_then_files_then_fields_are_checked_before_anything_is_loaded_or_written(
+    tmp_path, monkeypatch, arguments, said
+):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "in.jsonl").write_text('{"id": 1, "body": "A text."}\n{"id": 2, "body": "Another."}\n')
+    (tmp_path / "in.csv").write_text("url,body,flags\nx,A text.,\n")
+    (tmp_path / "in.tsv").write_text("url\tbody\tflags\nx\tA text.\t\n")
+    done = batch("summarize", *arguments, runtime=NoRuntime)
+    assert (done.exit_code, said in done.stderr) == (2, True), done.stderr
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["in.csv", "in.jsonl", "in.tsv"]
+
+
+def test_a_table_gives_a_table(tmp_path):
+    source = tmp_path / "in.csv"
+    source.write_text('url,text,own\nx,"The minister, left.",1\ny,,2\nz\n')
+    named = ["--to", "fr", "--from", "en", "--id-field", "url"]
+    for out, delimiter, options in (("a.csv", ",", []), ("b.tsv.gz", "\t", ["--omit-text"])):
+        done = batch("translate", *named, *options, source, tmp_path / out, runtime=BatchRuntime)
+        assert done.exit_code == 3, done.stderr
+        data = (tmp_path / out).read_bytes()
+        text = (gzip.decompress(data) if out.endswith(".gz") else data).decode()
+        good, empty, short = csv.DictReader(io.StringIO(text), delimiter=delimiter, strict=True)
+        texts = ["text"] * (not options)
+        assert list(good) == ["url", *texts, "own", "result", "flags", "error"]
+        assert (good["url"], good["own"], good["error"]) == ("x", "1", "")
+        assert good["result"] and "omission" in good["flags"].split()
+        assert (empty["url"], empty["result"], empty["error"]) == ("y", "", "text is empty")
+        assert (short["url"], "1 fields for 3 columns" in short["error"]) == ("", True)
 
 
 @pytest.mark.parametrize("name", ["out.csv", "out.json.gz"])
@@ -716,15 +764,30 @@ def test_a_name_that_promises_another_format_is_refused(tmp_path, name):
     assert "JSON Lines or Parquet" in done.stderr
 
 
-def test_errors_are_told_by_kind_with_an_example(tmp_path):
-    lines = ['{"text": "A text."}', '{"text": ""}', "nonsense", '{"text": 7}']
+def test_errors_are_told_by_cause_with_an_example(tmp_path):
+    lines = ['{"text": "A text."}', '{"text": "", "id": "b"}', "nonsense", '{"text": 7}', "+"]
     (tmp_path / "in.jsonl").write_text("\n".join(lines) + "\n")
-    told = tmp_path / "summary.json"
-    done = batch("summarize", "--summary", told, tmp_path / "in.jsonl", tmp_path / "out.jsonl")
+    told, report_page = tmp_path / "summary.json", tmp_path / "report.html"
+    options = ["--summary", told, "--report", report_page]
+    done = batch("summarize", *options, tmp_path / "in.jsonl", tmp_path / "out.jsonl")
     assert done.exit_code == 3
-    assert "3 invalid-input, as in line 2: text is empty" in done.stderr
-    kinds = json.loads(told.read_text())["errors_by_kind"]
-    assert kinds == {"invalid-input": {"line": 2, "message": "text is empty", "records": 3}}
+    end, *table = done.stderr.splitlines()[-5:]
+    assert end.endswith("; 0 flags")
+    assert table == [
+        "  records  first   type           message",
+        "        2  line 3  invalid-input  the line is not JSON: Expecting value (column 1)",
+        "        1  line 2  invalid-input  text is empty",
+        "        1  line 4  invalid-input  text is not a string",
+    ]
+    causes = json.loads(told.read_text())["causes"]
+    assert causes[1] == {
+        "records": 1,
+        "type": "invalid-input",
+        "message": "text is empty",
+        "line": 2,
+        "id": "b",
+    }
+    assert '<td class="last">text is empty</td>' in report_page.read_text()
 
 
 def test_a_folder_gives_documents_and_names_what_it_leaves_out(tmp_path):
@@ -742,6 +805,7 @@ def test_a_folder_gives_documents_and_names_what_it_leaves_out(tmp_path):
     assert "The talks failed" in rows[0]["text"]
     assert "Good evening" in rows[1]["text"]
     assert rows[2]["error"]["type"] == "invalid-input"
+    assert "1  c.docx  invalid-input  the file is not" in done.stderr and "line 3" not in done.stderr
     assert "files skipped: 1 .png" in done.stderr
     assert done.exit_code == 3
 

@@ -329,7 +329,7 @@ ERRORS = [
     ("s3://{bucket}/none.jsonl", "out.jsonl", 2, "cannot be read: it does not exist"),
     ("s3://{bucket}/denied.jsonl", "out.jsonl", 1, "cannot be read: access is denied (403)"),
     ("in.jsonl", "s3://no-such-bucket/o.jsonl", 2, "cannot be written: the bucket does not exist"),
-    ("in.jsonl", "s3://{bucket}/o.csv", 2, "OUT is JSON Lines or Parquet: call it o.jsonl"),
+    ("in.jsonl", "s3://{bucket}/o.csv", 2, "call it o.jsonl or o.parquet"),
     ("in.jsonl", "s3://{bucket}", 2, "s3://{bucket} does not name a file"),
     ("in.jsonl", "s3://{bucket}/folder/", 2, "s3://{bucket}/folder/ does not name a file"),
     ("s3://me:pw@{bucket}/in.jsonl", "o.jsonl", 2, "s3:// takes no credentials in the address; set AWS_ACC"),

@@ -11,6 +11,7 @@ import pytest
 import xlsxwriter
 from docx.oxml import parse_xml
 from docx.oxml.ns import nsdecls
+from made_documents import sound
 from odf import teletype
 from odf import text as odf_text
 from openpyxl.comments import Comment
@@ -248,10 +249,18 @@ def test_an_opendocument_presentation_and_moved_words():
     assert teletype.extractText(paragraph.getElementsByType(odf_text.Span)[0]) == "rouge"
 
 
+def test_an_opendocument_spreadsheet_keeps_what_is_computed() -> None:
+    before = sound(".ods")
+    assert read_document("a.ods", before).article().text == "They met in Vienna."
+    back = odf.opendocument.load(BytesIO(translated("a.ods", before)))
+    shown = [teletype.extractText(each) for each in back.getElementsByType(odf_text.P)]
+    assert shown == ["THEY MET IN VIENNA.", "1,5", "They met in Vienna."]
+
+
 # ---------------------------------------------------------------------- what cannot be read
 
 
-SUFFIXES = (".docx", ".pptx", ".xlsx", ".odt", ".odp")
+SUFFIXES = (".docx", ".pptx", ".xlsx", ".odt", ".odp", ".ods")
 
 
 @pytest.mark.parametrize("suffix", SUFFIXES)

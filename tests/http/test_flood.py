@@ -7,14 +7,16 @@ import time
 from collections.abc import Iterator
 from contextlib import ExitStack, suppress
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import pytest
 from server_process import ServerProcess
 from waitress.adjustments import Adjustments
 
 from service.http.responses import NOTES_CHARACTERS, file_response
-from service.http.server import CHUNK_HEAD_BYTES, PIPELINED, _Parser
-from service.shares import SPARE_THREADS
+from service.http.server import CHUNK_HEAD_BYTES, PIPELINED, _Channel, _Parser
+from service.shares import ANSWER, CONNECTION, SPARE_THREADS, Shares
 from service.store.keys import Keys
 
 STALLED = b"POST /v1/detect HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n"
@@ -240,6 +242,29 @@ def test_one_address_does_not_fill_the_disk_with_answers(strict: ServerProcess, 
     with socket.create_connection(("127.0.0.1", strict.port), 20, ("127.0.0.2", 0)) as other:
         other.sendall(HUGE)
         assert len(to_the_end(other)) > 10_000_000
+
+
+@pytest.mark.parametrize("end", ["taken", "told", "closed"])
+def test_the_share_that_an_answer_takes_is_given_back(held: ExitStack, end: str) -> None:
+    """When the thread itself sends its last bytes, the proxy's connection has another caller, or is cut."""
+    ours, client = (held.enter_context(each) for each in socket.socketpair())
+    ours.setblocking(False)
+    answers, connections = Shares(ANSWER, 1 << 30), Shares(CONNECTION, 10)
+    given = {"answers": answers, "connections": connections, "trusted_proxies": 1, "active_channels": {}}
+    server: Any = SimpleNamespace(took=lambda _: None, pull_trigger=lambda: None, **given)
+    channel = _Channel(server, ours, ("192.0.2.1", 0), Adjustments(outbuf_high_watermark=1 << 50), {})
+    held.callback(channel.handle_close)
+    channel.write_soon(b"a" * (1 << 20))
+    assert answers.held == 1 << 20
+    if end == "told":
+        channel._told({"X_FORWARDED_FOR": "192.0.2.2"})
+    elif end == "closed":
+        channel.handle_close()
+    else:
+        while channel.total_outbufs_len:
+            client.recv(1 << 16)
+            channel.write_soon(b"a")
+    assert answers.held == 0
 
 
 def test_who_waits_for_leave_to_send_gets_it(server: ServerProcess) -> None:

@@ -12,11 +12,13 @@ from werkzeug.exceptions import Gone
 from werkzeug.test import TestResponse
 
 from models import errors as model_errors
+from models.languages import Languages
 from service.http.app import create_app
 from service.http.status import Readiness
-from service.problems import KINDS, kind_of
+from service.problems import KINDS, kind_of, try_again
 
 CLIENT = create_app(FakeRuntime()).test_client()
+LANGUAGES = Languages.load()
 MAX_BODY = CLIENT.application.config["MAX_CONTENT_LENGTH"]
 
 
@@ -109,8 +111,9 @@ def test_unknown_address(client: FlaskClient, path: str) -> None:
 )
 def test_wrong_method(client: FlaskClient, method: str, path: str, allowed: str) -> None:
     response = client.open(path, method=method)
-    check_problem(response, 405, "method-not-allowed")
+    problem = check_problem(response, 405, "method-not-allowed")
     assert allowed in response.headers["Allow"]
+    assert problem["allowed"] == [allowed] and problem["detail"].endswith(f"; use {allowed}")
 
 
 @pytest.mark.parametrize("path", ["/v1/summarize", "/v1/translate", "/v1/detect"])
@@ -120,7 +123,41 @@ def test_body_over_the_limit(client: FlaskClient, path: str) -> None:
 
 
 def test_full_queue_says_when_to_come_back(client: FlaskClient) -> None:
-    assert client.post("/v1/summarize", json={"text": "!full"}).headers["Retry-After"] == "3"
+    refused = client.post("/v1/summarize", json={"text": "!full"})
+    assert refused.headers["Retry-After"] == "3"
+    assert refused.json["detail"].endswith("; try again in 3 seconds")
+
+
+@pytest.mark.parametrize(
+    ("after_s", "said"), [(0, "1 second"), (59.1, "60 seconds"), (121, "3 minutes"), (86_000, "24 hours")]
+)
+def test_a_wait_is_told_in_words(after_s: float, said: str) -> None:
+    assert try_again(after_s) == f"try again in {said}"
+
+
+def test_every_kind_of_problem_is_explained_where_its_type_says(client: FlaskClient) -> None:
+    refused = client.post("/v1/summarize", json={}, headers={"X-Forwarded-Prefix": "/there"})
+    assert refused.headers["Link"] == '</problems/invalid-input>; rel="help"'
+    pages = {kind: client.get(f"/problems/{kind.slug}") for kind in KINDS.values()}
+    assert all(page.status_code == 200 for page in pages.values())
+    assert all(kind.about and kind.title in page.text for kind, page in pages.items())
+    assert "<code>allowed</code>" in client.get(refused.json["type"]).text
+    check_problem(client.get("/problems/none-of-them"), 404, "not-found")
+
+
+@pytest.mark.parametrize(
+    ("path", "body", "allowed"),
+    [
+        ("/v1/jobs", {"task": "translate", "text": "a", "target": "xx"}, sorted(LANGUAGES._table)),
+        ("/v1/translate", {"text": "a", "target": "fr", "partial": 1}, ["true", "false"]),
+        ("/v1/summarize", {"texts": ["a"], "stream": True}, ["false"]),
+        ("/v1/translate", {"text": "a", "target": "fr", "alternatives": 9}, "0 to 4"),
+    ],
+)
+def test_what_is_allowed_is_told_as_values(
+    client: FlaskClient, path: str, body: object, allowed: list[str] | str
+) -> None:
+    assert client.post(path, json=body).json["allowed"][: len(allowed)] == allowed
 
 
 def test_bug_is_logged_with_its_trace_and_id(client: FlaskClient, caplog: pytest.LogCaptureFixture) -> None:

@@ -84,7 +84,8 @@ def test_another_request_id_is_replaced(client: FlaskClient, given: str) -> None
 def test_one_short_line_for_each_request(client: FlaskClient, caplog: pytest.LogCaptureFixture) -> None:
     with caplog.at_level(logging.INFO, "service.http.access"):
         client.post("/v1/summarize?q=a+private+text", json={"text": "another private text"})
-        client.get("/healthz")
+        for quiet in ("/healthz", "/web/app.js", "/docs/own.css"):
+            assert client.get(quiet).status_code == 200
         client.get("/a%0Ab" + "c" * 500)
     first, second = (record.getMessage() for record in caplog.records)
     assert re.fullmatch(r"POST /v1/summarize 200 \d+ ms [0-9a-f]{32}", first)

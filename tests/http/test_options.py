@@ -377,7 +377,7 @@ def test_translate_refuses(body: object, error: type[Exception], field: str | No
     [
         ("length", "tiny", ["headline", "short", "medium", "long"]),
         ("format", None, ["paragraph", "bullets"]),
-        ("max_sentences", 0, "be greater than or equal to 1"),
+        ("max_sentences", 0, "1 or more"),
         ("max_sentences", True, "an integer"),
         ("max_sentences", 2.5, "an integer"),
         ("max_sentences", "2", "an integer"),

@@ -1,5 +1,6 @@
 """No route takes what is scarce past the shares, and the docs tell of all of them."""
 
+import math
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -11,6 +12,7 @@ from fuzz_requests import Route, compatible, documented
 from made_documents import form
 from werkzeug.datastructures import MultiDict
 
+from models.errors import ClientDisconnected
 from models.text.detect import LanguageDetector
 from service import children
 from service.http import run_request
@@ -18,7 +20,7 @@ from service.http.app import create_app
 from service.http.auth import Auth
 from service.http.body import BodyLimits
 from service.shared import SharedState
-from service.shares import CALLER, PLACE, Shares, table
+from service.shares import CALLER, PLACE, READER, Shares, table
 from service.store.glossaries import Glossaries
 from service.store.jobs import JobStore
 from service.store.suggestions import Suggestions
@@ -149,6 +151,20 @@ def test_each_route_works_in_a_place_of_its_caller_s(tmp_path: Path, monkeypatch
     }
     assert writing - walk.placed == NO_WORK
     assert len(walk.worked) > 20, "the requests got past the door"
+
+
+def test_a_turn_that_comes_while_its_waiter_leaves_is_given_back() -> None:
+    readers = Shares(READER, 2)
+    readers.take("a")
+
+    def leave() -> None:
+        readers.give("a")
+        assert readers.next() is not None
+        raise ClientDisconnected
+
+    with pytest.raises(ClientDisconnected), readers.turn("a", deadline=math.inf, require=leave):
+        pass
+    assert readers.held == len(readers) == 0
 
 
 def test_the_docs_tell_of_all_shares() -> None:

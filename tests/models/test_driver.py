@@ -81,6 +81,30 @@ def _calls(engine, log):
         log.append("closed")
 
 
+def test_progress_moves_within_a_round():
+    engine = _ByHand()
+
+    def sentence(number):
+        yield Generate(engine, [Generation((number,), Decoding(max_new_tokens=1))])
+        return "done"
+
+    def sentences():
+        return (yield Gather([sentence(number) for number in range(3)]))
+
+    driver = Driver([sentences()])
+    events = driver.events(0.001)
+    seen = []
+    for text in (None, "a", "b"):
+        if text is not None:
+            engine.futures[len(seen) - 1].set_result(Output((1,)))
+        while next(events) is None and driver.progress[0] < len(seen):
+            pass
+        seen.append(driver.progress)
+    assert seen == [(0, 3), (1, 3), (2, 3)]
+    engine.futures[2].set_result(Output((1,)))
+    assert list(events) == [] and driver.progress == (3, 3)
+
+
 def _interrupted():
     yield None
     raise KeyboardInterrupt

@@ -51,6 +51,7 @@ def documented(document: Mapping[str, Any]) -> list[Route]:
             "/web/app.js",
             "/docs/start.js",
             "/docs/own.css",
+            "/problems/{slug}",
         )
     ]
     for path, operations in document["paths"].items():

@@ -11,6 +11,7 @@ import docx
 import odf.draw
 import odf.opendocument
 import odf.style
+import odf.table
 import odf.text
 import pptx
 import xlsxwriter
@@ -22,6 +23,7 @@ PROSE = {
     ".xlsx": "xl/sharedStrings.xml",
     ".odt": "content.xml",
     ".odp": "content.xml",
+    ".ods": "content.xml",
     ".epub": "one.xhtml",
 }
 """Of documents that are archives, the part that holds the text."""
@@ -95,6 +97,7 @@ def sound(suffix: str) -> bytes:
         ".xlsx": _sheet,
         ".odt": _open_text,
         ".odp": _open_slides,
+        ".ods": _open_sheet,
         ".epub": _book,
         ".pdf": lambda: pdf(("The ministers met", "in Vienna.")),
     }
@@ -191,6 +194,23 @@ def _open_slides() -> bytes:
     frame.addElement(box)
     page.addElement(frame)
     document.presentation.addElement(page)
+    return _saved(document)
+
+
+def _open_sheet() -> bytes:
+    document, sheet = odf.opendocument.OpenDocumentSpreadsheet(), odf.table.Table(name="Talks")
+    row = odf.table.TableRow()
+    for value_type, formula, shown in (
+        ("string", None, "They met in Vienna."),
+        ("float", None, "1,5"),
+        ("string", "of:=[.A1]", "They met in Vienna."),
+    ):
+        given = {"valuetype": value_type, **({"formula": formula} if formula else {})}
+        cell = odf.table.TableCell(**given)
+        cell.addElement(odf.text.P(text=shown))
+        row.addElement(cell)
+    sheet.addElement(row)
+    document.spreadsheet.addElement(sheet)
     return _saved(document)
 
 

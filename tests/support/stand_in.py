@@ -29,7 +29,7 @@ from fake_pool import FakeCodec, FakePool, cipher
 from models.catalog import ModelEntry
 from models.checker import Checker
 from models.codec import Codec
-from models.engine.batching import BatchingEngine
+from models.engine.batching import CPU_SIZES, BatchingEngine
 from models.engine.process import EngineServer
 from models.engine.protocol import Engine, EngineStats, Generation, Output
 from models.languages import Languages
@@ -54,6 +54,7 @@ class CipherBackend:
     max_source_tokens = 1_000_000
     workers = 1
     batches_at_a_time = 1
+    sizes = CPU_SIZES
 
     def __init__(self, delay_s: float = 0.0):
         self._delay_s = delay_s

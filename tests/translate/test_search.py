@@ -2,6 +2,8 @@
 
 import time
 from collections.abc import Callable, Sequence
+from concurrent.futures import Future
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -9,8 +11,8 @@ from fake_pool import FakePool, cipher
 
 from models.driver import CancelToken, Driver, run, run_all
 from models.engine.batching import CPU_SIZES, BatchingEngine
-from models.engine.protocol import Generation, Output
-from models.errors import ClientDisconnected
+from models.engine.protocol import LATE, Generation, Output
+from models.errors import ClientDisconnected, DeadlineExceeded
 from models.languages import Languages
 from models.text.detect import LanguageDetector
 from models.translate.sentence import OTHER_BEAMS, UNSURE_BELOW, UNSURE_FROM
@@ -91,6 +93,14 @@ def test_the_searches_of_each_quality(quality: Any, text: str, own_beams: int, b
         assert (UNSURE_FROM <= done.segments[0].confidence < UNSURE_BELOW) == (text == HARD)
 
 
+@pytest.mark.parametrize(("quality", "beams"), [("auto", 2), ("best", 2), ("fast", 1)])
+def test_a_model_that_nobody_calibrated_gets_no_more_beams_than_its_own(quality: Any, beams: int) -> None:
+    backend = Backend()
+    one = translator(BatchingEngine(backend), decoding={"num_beams": 2})
+    run(one.steps(asked(HARD, quality=quality, model="facebook/m2m100_418M"))).unwrap()
+    assert backend.beams() == [[beams]]
+
+
 def texts() -> list[str]:
     return [f"{(EASY, HARD)[i % 2][:-1]} {'and so on ' * (i % 3)}{i}{'.?'[i % 2]}" for i in range(16)]
 
@@ -119,6 +129,34 @@ def test_a_stream_tells_each_segment_at_once_and_the_better_one_in_its_place() -
     assert {each.index for each in told[:16]} == set(range(16))
     assert sorted(each.index for each in told[:16] if each.again) == list(range(1, 16, 2))
     assert sorted(each.index for each in told[16:]) == list(range(1, 16, 2))
+
+
+def test_time_that_runs_out_in_second_searches_costs_no_translation() -> None:
+    class Late(BatchingEngine):
+        def submit(self, generations: Sequence[Generation], *, wait: bool = False) -> list[Future[Output]]:
+            if generations[0].decoding.num_beams == 1:
+                return super().submit(generations, wait=wait)
+            futures: list[Future[Output]] = [Future() for _ in generations]
+            for future in futures:
+                future.set_exception(DeadlineExceeded(LATE))
+            return futures
+
+    done = run(translator(Late(Backend())).steps(asked(f"{EASY} {HARD}"))).unwrap()
+    assert done.translation == f"{cipher(EASY)} {cipher(HARD)}"
+    assert done.notes[-1] == "time ran out: 1 of 2 segments were to be translated once more"
+    assert not done.partial
+
+
+def test_a_translation_whose_words_cannot_be_scored_stays() -> None:
+    class Unscored(Backend):
+        def run(self, batch: Any, *more: Any) -> list[Output]:
+            if batch[0].decoding.only_scores:
+                raise RuntimeError("out of memory")
+            found = super().run(batch, *more)
+            return [replace(each, score=LOST, token_log_probabilities=()) for each in found]
+
+    done = run(translator(BatchingEngine(Unscored())).steps(asked(EASY, quality="best"))).unwrap()
+    assert [(flag.kind, flag.weakest) for flag in done.segments[0].flags] == [("doubtful", None)]
 
 
 def test_a_cancelled_request_ends_its_second_searches() -> None:

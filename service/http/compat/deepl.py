@@ -522,7 +522,10 @@ def deepl_code(code: str) -> str:
 
 
 def _body() -> Any:
-    return read_json(request) if request.is_json else request.form.to_dict()
+    if request.is_json:
+        return read_json(request)
+    require_no_key(request.form.get(AUTH_KEY))
+    return request.form.to_dict()
 
 
 def code(language: str) -> str:

@@ -238,7 +238,7 @@ class ChatReader:
 def _refuse(body: ChatBody) -> None:
     """Raise InvalidInput for what would be another answer."""
     if body.n not in (None, 1):
-        raise InvalidInput("n is not 1: there is one answer", field="n", allowed="1")
+        raise InvalidInput("n is not 1: there is one answer", field="n", allowed=["1"])
     for field, why in REFUSED.items():
         if getattr(body, field):
             raise InvalidInput(f"{field} is not supported: {why}", field=field, allowed="nothing")

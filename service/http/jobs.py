@@ -131,7 +131,11 @@ _READ: Mapping[TaskName, Callable[..., DocumentArticle | DocumentText]] = {
     "translate": sandbox.to_translate,
 }
 
-_TRANSLATE = {"task": "translate", "texts": ["Good morning.", "Good night."], "target": "fr"}
+_TRANSLATE = {
+    "task": "translate",
+    "texts": ["The ministers met in Vienna.", "They signed nothing."],
+    "target": "fr",
+}
 QUEUED = {
     "id": "0d4c8f6f2b7f4d07a2f0f4b9a4a1d6a3",
     "task": "translate",

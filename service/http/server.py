@@ -197,7 +197,7 @@ class Server:
 def _announce(listener: socket.socket) -> None:
     host, port = listener.getsockname()[:2]
     url = f"http://{f'[{host}]' if ':' in host else host}:{port}"
-    example = """-H 'Content-Type: application/json' -d '{"text": "Good morning.", "target": "fr"}'"""
+    example = """-H 'Content-Type: application/json' -d '{"text": "They signed nothing.", "target": "fr"}'"""
     sys.stdout.write(f"Dragoman listens on {url} - try: curl {url}/v1/translate {example}\n")
     sys.stdout.flush()
 

@@ -11,6 +11,7 @@ from web_page import browser, copied, done, folder, go, needs_chromium, page, se
 pytestmark = needs_chromium
 
 SHORT = "The ministers met. They signed nothing. {} They left on Sunday."
+SMALL = "fake/m is a small model. Whoever runs this server can add a better one."
 LONG = "\n\n".join(f"In paragraph {i} the ministers met. They signed 14 papers. {{}}" for i in range(24))
 """Beyond the server's 1,000 characters for a request, and within its 5,000 for a job."""
 
@@ -104,6 +105,7 @@ def test_a_document_s_sentences_have_their_flags_and_doubt(page: Page, tmp_path:
         "2 possible problems in 2 sentences: 1 × number, 1 × doubtful."
     )
     expect(page.locator("#document .trust")).to_have_text("About 1 of 2 sentences are likely right.")
+    expect(page.locator("#document .fine")).to_contain_text(f"{SMALL} Only the sentences are shown here;")
     expect(page.locator("#document mark.whole")).to_have_text(["ALL ", " LEFT."])
     expect(page.locator("#document mark.weak")).to_have_text("[?]")
     expect(page.locator("#document .segment > :first-child").last).to_have_text("All [?] left.")
@@ -161,6 +163,17 @@ def test_how_much_is_likely_right_comes_first_and_what_was_checked_is_named(page
     expect(trust).to_have_class("trust low")
     assert trust.bounding_box()["y"] < tally.bounding_box()["y"]
     expect(page.locator("#translation .fine")).not_to_contain_text("likely right")
+    expect(page.locator("#translation .fine")).to_contain_text(SMALL)
+    expect(page.locator("#translation .fine")).not_to_contain_text("`")
+
+
+def test_only_the_sentence_that_is_pointed_at_lights_up(page: Page) -> None:
+    go(page, "They signed 14 papers. All left.", make="translation")
+    done(page)
+    page.locator(".segment").last.hover()
+    expect(page.locator("#read .lit")).to_have_text("All left.")
+    page.locator(".segment").first.hover()
+    expect(page.locator("#read .lit")).to_have_text("They signed 14 papers.")
 
 
 def test_marks_and_shades_tell_their_reason_and_are_counted(page: Page) -> None:

@@ -33,6 +33,13 @@ def test_the_page_asks_for_a_key_and_works_with_it(server: ServerProcess, tmp_pa
         expect(problem).to_be_hidden()
         expect(page.locator("#problem")).to_be_hidden()
 
+        page.get_by_role("button", name="Cancel").click()
+        assert page.locator("#length option").count() > 1
+        page.locator("#article").fill("The ministers met.")
+        page.get_by_role("button", name="Go").click()
+        expect(card).to_be_visible()  # nothing can be done without a key
+        expect(page.locator("#problem")).to_be_hidden()
+
         key.fill("drg_wrong")
         carry_on.click()
         expect(problem).to_have_text(re.compile("The server does not know this API key."))

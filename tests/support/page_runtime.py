@@ -27,6 +27,10 @@ from service.store.suggestions import Suggestions
 
 PAUSE_S = 0.3
 SUGGESTIONS = "suggestions.jsonl"
+SMALL = (
+    "fake/m is a small model; fake/large, named as `model`, is better: "
+    "`dragoman models pull fake/large` gets it"
+)
 CODE = re.compile(r"```.*?```|<[^<>]*>", re.DOTALL)
 SENTENCE = re.compile(r"[^\s#*<>-][^.<>\n]*\.?")
 
@@ -68,6 +72,7 @@ class SentenceTasks(Tasks):
             via=None,
             usage=Usage(5, 4),
             notes=(),
+            cautions=(SMALL,),
             partial=partial,
         )
 

@@ -36,6 +36,8 @@ async function lookAgain() {
 }
 
 async function go() {
+  if (!choices.isFilled) await begin(); // a key was not given, or the server not reached
+  if (!choices.isFilled) return;
   await session.go();
   await lookAgain();
 }

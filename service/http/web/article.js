@@ -7,16 +7,19 @@ export class ArticleView {
   constructor() {
     this.box = $("#read");
     this.parts = [];
-    this.spans = [];
   }
 
   // Show a draft's article, and the box no more.
   show({ article }) {
     const wasTyping = document.activeElement === $("#article");
     this.text = new Text(article.text);
-    this.title = { start: 0, end: new Text(article.title).length };
-    this.spans = [];
-    this.cut([]);
+    const title = { start: 0, end: new Text(article.title).length };
+    this.parts = pieces(this.text.length, [title]).map(({ start, end }) => ({
+      start,
+      end,
+      part: element("span", { className: end <= title.end ? "title" : "", textContent: this.text.slice(start, end) }),
+    }));
+    this.box.replaceChildren(...this.parts.map(({ part }) => part));
     this.leftOut(article.dropped);
     for (const [name, hidden] of [["#article", true], ["#read", false], ["#edit", false]]) $(name).hidden = hidden;
     if (wasTyping) this.box.focus({ preventScroll: true });
@@ -26,15 +29,18 @@ export class ArticleView {
     for (const [name, hidden] of [["#article", false], ["#read", true], ["#edit", true], ["#dropped", true]]) $(name).hidden = hidden;
   }
 
-  // Cut the text where these spans (and those before) begin and end, so that each can be lit up.
+  // Cut the text where these spans begin and end, so that nothing else lights up with them.
   cut(spans) {
-    this.spans.push(...spans);
-    this.parts = pieces(this.text.length, [...this.spans, this.title]).map(({ start, end }) => ({
-      start,
-      end,
-      part: element("span", { className: end <= this.title.end ? "title" : "", textContent: this.text.slice(start, end) }),
-    }));
-    this.box.replaceChildren(...this.parts.map(({ part }) => part));
+    for (const at of spans.flatMap(({ start, end }) => [start, end])) {
+      const i = this.parts.findIndex(({ start, end }) => start < at && at < end);
+      if (i < 0) continue;
+      const { start, end, part } = this.parts[i];
+      const first = part.cloneNode();
+      first.textContent = this.text.slice(start, at);
+      part.textContent = this.text.slice(at, end);
+      part.before(first);
+      this.parts.splice(i, 1, { start, end: at, part: first }, { start: at, end, part });
+    }
   }
 
   leftOut(dropped) {
@@ -51,6 +57,7 @@ export class ArticleView {
   }
 
   light(spans) {
+    this.cut(spans);
     let first = null;
     for (const { start, end, part } of this.parts) {
       const lit = spans.some((span) => span.start < end && span.end > start);

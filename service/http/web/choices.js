@@ -8,6 +8,7 @@ const KIND_NAMES = { text: "Plain text", markdown: "Markdown", html: "HTML", xml
 
 export const limits = { request: Infinity, page: Infinity, job: Infinity, suffixes: [] };
 
+export let isFilled = false;
 let models = [];
 
 // States of models that answer at once, or after some seconds; of the others the picker says how far they are.
@@ -30,9 +31,7 @@ export function languagesOf(model) {
 }
 
 export async function fillChoices(how) {
-  const [lists, choices, known] = await Promise.all([get("v1/languages", how), get("web/choices.json", how), get("v1/models", how)]);
-  languages = lists.languages.toSorted((a, b) => a.name.localeCompare(b.name));
-  models = known.models;
+  const choices = await get("web/choices.json", how); // without a key too
   Object.assign(limits, {
     request: choices.request_characters,
     page: choices.page_characters,
@@ -42,12 +41,16 @@ export async function fillChoices(how) {
   $("#file").accept = choices.suffixes.join(",");
   fillLengths(choices);
   refill(picker("format"), choices.formats.map((name) => new Option(KIND_NAMES[name] ?? name, name)));
+  const [lists, known] = await Promise.all([get("v1/languages", how), get("v1/models", how)]);
+  languages = lists.languages.toSorted((a, b) => a.name.localeCompare(b.name));
+  models = known.models;
   fillModels();
   fillLanguages();
   apply(linked());
   apply({ ...remembered(), ...linked() });
   await fillGlossaries(how);
   apply(linked());
+  isFilled = true;
 }
 
 async function fillGlossaries(how) {

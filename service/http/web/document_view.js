@@ -3,7 +3,7 @@
 import { isTrust } from "./flags.js";
 import { Text } from "./text.js";
 import { TranslationView } from "./translation_view.js";
-import { $ } from "./words.js";
+import { $, noted } from "./words.js";
 
 export class DocumentView extends TranslationView {
   constructor(article, onDownload) {
@@ -20,8 +20,8 @@ export class DocumentView extends TranslationView {
     this.close({ parts, toTranslate: "", edits: {}, about: null });
     $("#document-download").textContent = `Download ${name ?? ""}`;
     $("#document-download").disabled = !name;
-    const others = notes.split("; ").filter((note) => !isTrust(note)).join("; ");
-    this.fine([others, name && "Only the sentences are shown here; the download keeps the formatting."]);
+    const others = notes.split(/; (?!\S+, named as)/).filter((note) => note && !isTrust(note));
+    this.fine([...noted(others), name && "Only the sentences are shown here; the download keeps the formatting."]);
   }
 }
 

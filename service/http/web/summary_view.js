@@ -3,7 +3,7 @@
 import { list, marked, reachable, tally } from "./flags.js";
 import { Result } from "./result.js";
 import { Text } from "./text.js";
-import { $, element, sentence as asSentence } from "./words.js";
+import { $, element, noted } from "./words.js";
 
 export class SummaryView extends Result {
   constructor(article) {
@@ -26,7 +26,6 @@ export class SummaryView extends Result {
     this.start();
     this.set(answer.summary);
     this.body.lang = answer.language;
-    this.article.cut(answer.sentences.flatMap((sentence) => sentence.evidence));
     const whole = new Text(answer.summary);
     const nodes = [];
     const found = [];
@@ -46,7 +45,7 @@ export class SummaryView extends Result {
       `By ${made} in ${(answer.timings_ms.total / 1000).toFixed(1)} s.`,
       picked ? "Its sentences are picked from the article, not written." : "",
       "Hover over a sentence, or tap it, to see its evidence.",
-      ...answer.notes.map(asSentence),
+      ...noted(answer.notes),
     ]);
   }
 

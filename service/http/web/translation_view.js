@@ -7,7 +7,7 @@ import { blocks } from "./kinds.js";
 import { gaps } from "./parts.js";
 import { Result } from "./result.js";
 import { Text } from "./text.js";
-import { $, count, element, sentence } from "./words.js";
+import { $, count, element, noted } from "./words.js";
 
 export class TranslationView extends Result {
   // `onEdit` hears of the row and the segment that the reader wants to write anew, where that can be done.
@@ -100,7 +100,7 @@ export class TranslationView extends Result {
     const took = isUnfinished(draft) ? "" : ` in ${(ms / 1000).toFixed(1)} s`;
     this.fine([
       `From ${languageName(source)} to ${languageName(target)}${way}, by ${model}${took}.`,
-      ...notes.filter((note) => !isTrust(note)).map(sentence),
+      ...noted(notes.filter((note) => !isTrust(note))),
     ]);
   }
 

@@ -33,6 +33,11 @@ export function sentence(words) {
   return /[.!?…]$/.test(begun) ? begun : `${begun}.`;
 }
 
+// The service's notes as sentences for a reader, who runs no command to get a better model.
+export const noted = (notes) =>
+  notes.map((note) => sentence(note.replace(/; (\S+), named as `model`, is better(:.*)?$/s, (_, model, how) =>
+    how ? ". Whoever runs this server can add a better one" : `; ${model} is better (More options, Model)`)));
+
 export function save(name, blob) {
   const link = element("a", { href: URL.createObjectURL(blob), download: name });
   link.click();

@@ -30,6 +30,7 @@ from lxml import etree
 from pydantic import BaseModel, ValidationError
 
 from models.checks.evidence import TermWeights
+from models.checks.flag import Flag, HasSeverity
 from models.checks.language.reading import Reading
 from models.checks.pair import Pair
 from models.checks.registry import SUMMARY_CHECKS, TRANSLATION_CHECKS
@@ -200,6 +201,7 @@ BY_TYPE: dict[Any, Callable[[Fed], Any]] = {
     Lines: lines_of,
     Run: run_of,
     Node: lambda fed: Node("pair", Span(0, max(1, len(fed.text))), "<b>", "</b>"),
+    HasSeverity: lambda fed: Flag("number", Span(0, 1), fed.text),
     SpanPart: lambda fed: {"start": 0, "end": len(fed.text)},
     TranslationFlag: lambda fed: {
         "kind": fed.text,

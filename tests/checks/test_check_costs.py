@@ -7,6 +7,7 @@ from collections.abc import Callable
 import pytest
 from checked import check_summary, check_translation
 
+from models.checks.language.names import are_transliterations
 from models.checks.language.reading import Reading, word_forms
 from models.checks.pair import Pair
 from models.checks.translation.form import check_repetition
@@ -93,6 +94,17 @@ def test_four_times_the_text_takes_no_more_than_its_share(form):
     count, most, text = GROWING[form]
     limit_s = most * max(0.01, min(_time_s(*text(count)) for _ in range(2)))
     assert any(_time_s(*text(4 * count)) < limit_s for _ in range(3))
+
+
+def _spelling_s(count: int, name: str) -> float:
+    start = time.thread_time()
+    are_transliterations(name + "iy" * count, name, ("en", "fr"))
+    return time.thread_time() - start
+
+
+def test_the_spelling_of_a_long_name_takes_no_more_than_its_share():
+    limit_s = 8 * max(0.01, min(_spelling_s(2000, name) for name in ("Bo", "Ba")))
+    assert any(_spelling_s(8000, name) < limit_s for name in ("Bo", "Ba", "Bi"))
 
 
 SIZE = 60_000

@@ -21,6 +21,10 @@ class StoreUnavailable(DragomanError):
         log.error("%s in %s cannot be used: %s", kept, file, reason)
 
 
+class PageUnavailable(DragomanError):
+    """The server of an address that was to be fetched does not answer as it should."""
+
+
 class MissingExtra(DragomanError):
     """A library that is not installed."""
 

@@ -41,6 +41,8 @@ READER_CPU_S = 60
 """For each document or page, over all of its threads."""
 LOOKUPS = 8
 """Callbacks whose hosts are looked up: a slow name server keeps so many threads."""
+FETCHES = 8
+"""Pages that are downloaded for callers at a time, of at most 20 MB each."""
 MAX_QUEUED_JOBS = 1000
 """Jobs in work or waiting; more are refused, except from a key that has none among them."""
 MAX_QUEUED_JOBS_PER_CALLER = 100
@@ -121,6 +123,7 @@ READER = Scarce(
     "they wait, callers in turn; 422",
 )
 LOOKUP = Scarce("lookups", "callbacks' hosts being looked up", f"{LOOKUPS}", LEFT, "looked up when sent")
+FETCH = Scarce("fetches", "addresses being fetched (`/v1/fetch`)", f"{FETCHES}", LEFT, "429")
 SCARCE = (
     CONNECTION,
     THREAD,
@@ -130,6 +133,7 @@ SCARCE = (
     ENGINE,
     READER,
     LOOKUP,
+    FETCH,
     Scarce(
         "jobs",
         "jobs waiting",

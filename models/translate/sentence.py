@@ -254,7 +254,12 @@ class SentenceTranslator:
                 near = [Candidate.of_memory(sentence, text) for text in matches[i].near]
                 if (text := matches[i].text) is not None and not sentence.stretches:
                     others = tuple(near[: self._alternatives]) if self._alternatives else None
-                    done[i] = finished = replace(Candidate.of_memory(sentence, text), others=others)
+                    pair = Pair(
+                        Reading(sentence.text, self.hops[0].source), Reading(text, self.hops[-1].target)
+                    )
+                    flags = tuple((yield from run(TRANSLATION_CHECKS, pair)))
+                    known = Candidate.of_memory(sentence, text)
+                    done[i] = finished = replace(known, flags=flags, others=others)
                     yield event_of(i, finished)
                     return
             parts = sentence.parts()

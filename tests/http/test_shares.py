@@ -15,7 +15,7 @@ from werkzeug.datastructures import MultiDict
 from models.errors import ClientDisconnected
 from models.text.detect import LanguageDetector
 from service import children
-from service.http import run_request
+from service.http import fetch, run_request
 from service.http.app import create_app
 from service.http.auth import Auth
 from service.http.body import BodyLimits
@@ -32,6 +32,7 @@ WORK = (
     (CompatRuntime, "run_all"),
     (run_request, "stream"),
     (children.Children, "run"),
+    (fetch, "fetch"),
     (LanguageDetector, "candidates"),
     (JobStore, "create"),
     (Glossaries, "create"),

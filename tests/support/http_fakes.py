@@ -124,7 +124,7 @@ class Tasks:
             if not self.gate.wait(20):
                 raise AssertionError("nobody opened the gate")
 
-    def summary(self, request: SummaryRequest) -> Iterator[Any]:
+    def summary(self, request: SummaryRequest, recall: MemoryLookup | None = None) -> Iterator[Any]:
         text = request.text or request.html or ""
         if text.startswith("!tell"):
             for word in text.split()[1:]:

@@ -40,7 +40,7 @@ class SentenceTasks(Tasks):
         super().__init__()
         self._failed: set[str] = set()
 
-    def summary(self, request: SummaryRequest) -> Iterator[Any]:
+    def summary(self, request: SummaryRequest, recall: Any = None) -> Iterator[Any]:
         if request.target:
             _require_known(request.text or "")
         return super().summary(request)

@@ -36,7 +36,7 @@ class EngineTasks(Tasks):
         super().__init__()
         self._make = make
 
-    def summary(self, request: SummaryRequest) -> Iterator[Any]:
+    def summary(self, request: SummaryRequest, recall: Any = None) -> Iterator[Any]:
         word, _, text = (request.text or "").partition(" ")
         if word == "!reverse":
             ids = tuple(ord(letter) - 32 for letter in text)

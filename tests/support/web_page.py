@@ -60,7 +60,7 @@ def opened(browser: Browser, port: int, path: str = "", **options: Any) -> Itera
     """The page, open; fails the test if it asks another host or says anything on its console."""
     own = f"http://127.0.0.1:{port}/"
     context = browser.new_context(
-        locale="en-GB", permissions=["clipboard-read", "clipboard-write"], **options
+        permissions=["clipboard-read", "clipboard-write"], **{"locale": "en-GB", **options}
     )
     page = context.new_page()
     said: list[str] = []

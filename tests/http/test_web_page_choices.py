@@ -299,7 +299,7 @@ def test_the_page_speaks_the_browser_s_language_and_another_if_asked(
         page.get_by_label("Langue de cette page").select_option("Русский")
         expect(page.locator("#status")).to_have_text("Готово.")
         expect(page.locator("#target")).to_have_value("de")
-        expect(page.locator("#translation .fine")).to_contain_text("английский → немецкий")
+        expect(page.locator("#translation .fine")).to_contain_text("Английский → немецкий")
         expect(page.locator("#translation .tally")).to_contain_text("В 2 предложениях не найдено")
         page.reload()
         expect(page.get_by_role("button", name="Начать")).to_be_visible()

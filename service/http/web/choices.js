@@ -35,6 +35,9 @@ export function languageName(code) {
   return own && (locale === "en" || name === code) ? own : name;
 }
 
+// The same where it stands alone: many languages write names of languages small.
+export const languageTitle = (code) => languageName(code).replace(/^\p{Ll}/u, (letter) => letter.toLocaleUpperCase(locale));
+
 // The languages that a model translates, or the one that is chosen: all, where a model tells none.
 export function languagesOf(model) {
   const own = languages.filter((each) => each.models.includes(model));
@@ -125,14 +128,14 @@ export function fillLanguages() {
   const able = picked ? own : languages.filter((each) => own.includes(each) || each.targets);
   for (const name of ["source", "target"]) {
     const before = picker(name).value;
-    refill(picker(name), able.map((each) => new Option(languageName(each.code), each.code)));
+    refill(picker(name), able.map((each) => new Option(languageTitle(each.code), each.code)));
     select(name, before);
   }
 }
 
 // What the first option of the source stands for, as far as it is known before the run.
 export function showDetected(code) {
-  picker("source").options[0].textContent = code ? t("from.detected", { language: languageName(code) }) : t("from.detect");
+  picker("source").options[0].textContent = code ? t("from.detected", { language: languageTitle(code) }) : t("from.detect");
   picker("source").dataset.detected = code ?? "";
 }
 

@@ -1,6 +1,6 @@
 // The caller's translation memory as a table: seen, mended, forgotten.
 
-import { languageName } from "./choices.js";
+import { languageTitle } from "./choices.js";
 import { explain } from "./failures.js";
 import { t } from "./language.js";
 import { get, post, request } from "./service.js";
@@ -47,7 +47,7 @@ async function look() {
   const known = (await get("v1/memory", how)).pairs;
   const before = pairs.value;
   pairs.replaceChildren(...known.map(({ source, target, size: count }) => {
-    const words = { source: languageName(source), target: languageName(target), count };
+    const words = { source: languageTitle(source), target: languageTitle(target), count };
     return new Option(t("memory.pair.size", words), `source=${source}&target=${target}`);
   }));
   if (known.some(({ source, target }) => `source=${source}&target=${target}` === before)) pairs.value = before;

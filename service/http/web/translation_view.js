@@ -1,6 +1,6 @@
 // The translation: source and target side by side, a row for each sentence, in the order of the text.
 
-import { languageName } from "./choices.js";
+import { languageName, languageTitle } from "./choices.js";
 import { isUnfinished, translated } from "./draft.js";
 import { isTrust, list, marked, reachable, tally, trust } from "./flags.js";
 import { blocks } from "./kinds.js";
@@ -97,11 +97,11 @@ export class TranslationView extends Result {
     const { source, target, via, model, ms, notes } = draft.about;
     const heads = $(".languages", this.section);
     heads.hidden = false;
-    [source, target].forEach((code, i) => { heads.children[i].textContent = languageName(code); });
+    [source, target].forEach((code, i) => { heads.children[i].textContent = languageTitle(code); });
     const key = `translation.${via ? "via" : "from-to"}${isUnfinished(draft) ? "" : "-in"}`;
     const seconds = number(ms / 1000, { minimumFractionDigits: 1, maximumFractionDigits: 1 });
     this.fine([
-      t(key, { source: languageName(source), target: languageName(target), via: languageName(via ?? source), model, seconds }),
+      t(key, { source: languageTitle(source), target: languageName(target), via: languageName(via ?? source), model, seconds }),
       ...noted(notes.filter((note) => !isTrust(note))),
     ]);
   }

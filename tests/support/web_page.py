@@ -1,4 +1,4 @@
-"""The page in a browser, headless: chromium, or Firefox with PAGE_BROWSER=firefox; and the tests' fixtures."""
+"""The page in a browser, headless: chromium, or with PAGE_BROWSER=firefox Firefox; and fixtures."""
 
 import os
 import shutil

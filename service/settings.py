@@ -121,7 +121,7 @@ class Settings(BaseSettings):
 
     models: str = Field(
         DEFAULT,
-        description="The model set for requests that name no model: `auto`, `bundled`, `multilingual`, "
+        description="The model set for requests that name no model: `auto`, `bundled`, "
         "`fast`, `good` or `instruct`; `dragoman models sets` lists what each needs. `auto` starts with the "
         "bundled models and downloads better ones in the background; `bundled` downloads nothing; the "
         "others download missing models at the first start.",

@@ -5,6 +5,7 @@ left free: one caller gets half, two a third each, and the next one always finds
 more is refused at once, or waits for a turn; turns go round the callers. Knows no HTTP.
 """
 
+import re
 import threading
 import time
 from collections import Counter, OrderedDict, deque
@@ -192,8 +193,16 @@ def table() -> str:
 
 
 @lru_cache(maxsize=4096)
+_WITH_PORT = re.compile(r"\[([^\]]+)\](?::\d+)?|([\d.]+):\d+")
+
+
 def named(address: str) -> str:
-    """The caller at an address, or in the network that an IPv6 address is in; the name does not tell it."""
+    """The caller at an address, or in the network that an IPv6 address is in; the name does not tell it.
+
+    A port, which some proxies write with the address, does not count.
+    """
+    if (with_port := _WITH_PORT.fullmatch(address)) is not None:
+        address = with_port[1] or with_port[2]
     try:
         parsed = ip_address(address)
     except ValueError:  # a local socket

@@ -281,7 +281,7 @@ def test_addresses_are_told_apart_and_networks_are_one() -> None:
         return service.work(environ_base={"REMOTE_ADDR": address}).status_code
 
     assert [ask("192.0.2.1"), ask("192.0.2.1"), ask("192.0.2.2")] == [200, 429, 200]
-    assert ask("::ffff:192.0.2.2") == 429
+    assert [ask("::ffff:192.0.2.2"), ask("192.0.2.2:4711"), ask("[::ffff:192.0.2.2]:80")] == [429] * 3
     assert [ask("2001:db8::1"), ask("2001:db8::2"), ask("2001:db8:0:1::1")] == [200, 429, 200]
 
 

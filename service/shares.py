@@ -192,10 +192,10 @@ def table() -> str:
     return "\n".join(["| | in all | of one caller | beyond it |", "|---|---|---|---|", *rows])
 
 
-@lru_cache(maxsize=4096)
 _WITH_PORT = re.compile(r"\[([^\]]+)\](?::\d+)?|([\d.]+):\d+")
 
 
+@lru_cache(maxsize=4096)
 def named(address: str) -> str:
     """The caller at an address, or in the network that an IPv6 address is in; the name does not tell it.
 

@@ -152,6 +152,13 @@ class Settings(BaseSettings):
         default_factory=lambda: Path(platformdirs.user_data_dir("dragoman")),
         description="The folder for data: jobs, glossaries, keys, translation memories, suggestions.",
     )
+    database: str | None = Field(
+        None,
+        pattern=r"^postgresql\+psycopg://",
+        repr=False,
+        description="A PostgreSQL database, version 15 or newer, for the data in place of a file in the data "
+        "folder: `postgresql+psycopg://user:password@host/name` (needs the extra `postgresql`).",
+    )
     offline: bool = Field(False, description="Never contact the model hub.")
     device: Literal["auto", "cpu", "cuda"] = Field(
         "auto", description="`cpu`, `cuda`, or `auto`: a GPU if torch finds one."

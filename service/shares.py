@@ -217,12 +217,12 @@ def named(address: str) -> str:
 def stored_shares(caller: str, owner: str | None) -> list[tuple[str, str, str | None, int]]:
     """Return whose rows in a table of `caller` and `owner` count together with the caller's, and how far.
 
-    A share has its name in words, an SQL condition and its value, and the number of callers' limits that it
+    A share has its name in words, a column and its value, and the number of callers' limits that it
     holds: the caller has one limit, and all callers without a key have a few between them.
     """
-    own: list[tuple[str, str, str | None, int]] = [("this caller", "caller = ?", caller, 1)]
+    own: list[tuple[str, str, str | None, int]] = [("this caller", "caller", caller, 1)]
     if owner is None:
-        own.append(("all callers without a key", "owner IS ?", None, ANONYMOUS_SHARES))
+        own.append(("all callers without a key", "owner", None, ANONYMOUS_SHARES))
     return own
 
 

@@ -70,10 +70,10 @@ _LABEL = re.compile(
 Floats = NDArray[np.float64]
 
 
-# The weights of a sentence's traits, in units of cosine similarity to the article's theme. 900 BBC articles of
-# 2004-05, of which 45% of the sentences are marked as chosen, say that _SHARED matters: without it 64% of a
-# short summary's words lie in marked sentences, with it 68%. The others are the middle of a plateau on the 100
-# articles that `bench/rouge.py` scores.
+# The weights of a sentence's traits, in units of cosine similarity to the article's theme. 900 BBC articles
+# of 2004-05, of which 45% of the sentences are marked as chosen, say that _SHARED matters: without it 64% of
+# a short summary's words lie in marked sentences, with it 68%. The others are the middle of a plateau on the
+# 100 articles that `bench/rouge.py` scores.
 _SHARED = 0.7
 """For terms that other sentences have too."""
 _LENGTH = 0.15

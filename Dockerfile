@@ -8,8 +8,8 @@
 # TORCH_INDEX_URL is the package index that torch comes from. Empty means pip's own, whose Linux wheels for
 # x86_64 carry CUDA: they run on a CPU too, but take some gigabytes. For a small CPU image, or for another
 # version of CUDA, pass the index that PyTorch's installation page gives for it.
-# EXTRAS are those of pyproject.toml, with gpu added for cuda: mcp for /mcp, postgresql and redis for several servers; remote
-# lets large results lie in an object store.
+# EXTRAS are those of pyproject.toml, with gpu added for cuda: mcp for /mcp, postgresql and redis for several
+# servers.
 
 FROM python:3.11-slim AS build
 ARG TORCH_INDEX_URL=""

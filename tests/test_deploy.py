@@ -24,9 +24,6 @@ DEPLOY = Path(__file__).parent.parent / "deploy"
 YAML = sorted([*DEPLOY.rglob("*.yml"), *DEPLOY.rglob("*.yaml")])
 CPU, GPU = DEPLOY / "kubernetes" / "cpu", DEPLOY / "kubernetes" / "gpu"
 
-STORAGE = {"DRAGOMAN_DATABASE", "DRAGOMAN_RESULTS"}
-"""Settings that come with the one database."""
-
 
 def load(path):
     return yaml.safe_load(path.read_text("utf-8"))
@@ -58,8 +55,8 @@ def test_settings_are_those_that_there_are():
     paths = [*YAML, DEPLOY / "env.sample", DEPLOY / "nginx.conf"]
     used = set(chain.from_iterable(re.findall(rf"{PREFIX}\w+", path.read_text("utf-8")) for path in paths))
     known = {PREFIX + name.upper() for name in Settings.model_fields}
-    assert used <= known | STORAGE
-    given = {name: load(CPU / "configmap.yaml")["data"].get(name) for name in used & known}
+    assert used <= known
+    given = {name: load(CPU / "configmap.yaml")["data"].get(name) for name in used}
     Settings(**{name.removeprefix(PREFIX).lower(): value for name, value in given.items() if value})
 
 

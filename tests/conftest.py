@@ -17,7 +17,6 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
-import tiny_models
 from compat_server import CompatServer
 from hub import Hub, point_here
 from hypothesis import HealthCheck
@@ -57,6 +56,8 @@ class TinyHub:
 
     def raw(self, kind: str, **changes: Any) -> dict[str, Any]:
         """The fields of a catalog entry `tiny/KIND`; the model itself is on disk after this."""
+        import tiny_models  # here, for torch and transformers take seconds to import
+
         if kind not in self._made:
             self._made[kind] = tiny_models.make(kind, self.folder / kind)
         return {**self._made[kind], **changes}
@@ -66,9 +67,11 @@ class TinyHub:
 
     def catalog_file(self, *kinds: str, **changes: Any) -> Path:
         """A user's catalog with these models."""
+        from tiny_models import catalog_toml
+
         file = self.folder / f"{'-'.join(kinds)}{abs(hash(str(changes)))}.toml"
         entries = {f"tiny/{kind}": self.raw(kind, **changes) for kind in kinds}
-        file.write_text(tiny_models.catalog_toml(entries), "utf-8")
+        file.write_text(catalog_toml(entries), "utf-8")
         return file
 
     def catalog(self, *kinds: str, **changes: Any) -> Catalog:

@@ -166,7 +166,7 @@ def test_a_pull_is_seen_from_the_other(server: TinyWorkers, hub: Hub) -> None:
     until(lambda: server.loading(1, FAR).startswith("downloading "))
     assert server.ask(1, "POST", "/v1/models", {"name": FAR})["state"].startswith("downloading ")
     hub.go_on.set()
-    until(lambda: server.state(1, FAR) == "ready", within_s=60.0)
+    until(lambda: server.state(1, FAR) == "ready")
     assert server.state(0, FAR) == "ready"
     whole = [asked for asked in hub.asked if re.fullmatch(r"CDN \S+", asked)]
     assert len(whole) == 1, "it was fetched once"

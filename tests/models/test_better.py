@@ -436,7 +436,7 @@ def test_one_worker_fetches_and_all_take_it(hub, catalog, tmp_path):
         assert server.state(1, PAIR).startswith("downloading ")
         hub.go_on.set()
         for worker in (0, 1):
-            until(lambda worker=worker: translated(worker)["model"] == PAIR, within_s=60.0)
+            until(lambda worker=worker: translated(worker)["model"] == PAIR)
         assert len([asked for asked in _downloads(hub) if "bytes=" not in asked]) == 1, "fetched once"
     finally:
         hub.go_on.set()

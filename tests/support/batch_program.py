@@ -6,22 +6,16 @@ import random
 import signal
 import subprocess
 import sys
-import time
 from collections import Counter
 from pathlib import Path
+
+from waiting import until
 
 HERE = Path(__file__).parent
 
 TRANSLATE = ("translate", "--to", "fr", "--from", "en")
 
 SHARED = [f"This is sentence number {i}, which stands in many of the articles." for i in range(12)]
-
-
-def until(reached, limit_s=180.0):
-    end = time.monotonic() + limit_s
-    while not reached():
-        assert time.monotonic() < end, "it takes too long"
-        time.sleep(0.05)
 
 
 class Program:

@@ -12,10 +12,11 @@ from pathlib import Path
 from typing import Any
 
 from server_process import ServerProcess
+from waiting import until
 
 from service.store.keys import Keys
 
-WITHIN_S = 20.0
+WITHIN_S = 60.0
 SLEEP: Any = ("POST", "/v1/summarize", {"text": "!sleep"})
 
 
@@ -26,7 +27,7 @@ class Workers(ServerProcess):
         super().__init__(folder, workers=2, **given)
         self.data_dir = folder / "data"
         try:
-            until(self._ready, within_s=60.0)
+            until(self._ready)
         except AssertionError:
             self.kill()
             raise
@@ -146,13 +147,6 @@ def answer_to(
         line.request(method, path, text, {"Content-Type": "application/json", **headers})
         with line.getresponse() as response:
             return response.status, response.read()
-
-
-def until(true: Any, within_s: float = WITHIN_S) -> None:
-    end = time.monotonic() + within_s
-    while not true():
-        assert time.monotonic() < end
-        time.sleep(0.05)
 
 
 TEXT, KNOWN = "A joint statement.", "Une déclaration commune."

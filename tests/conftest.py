@@ -1,6 +1,7 @@
 """Fixtures that several test files use: tiny models on disk, made once a run."""
 
 import os
+import shutil
 from pathlib import Path
 
 # Before torch is imported: tiny models gain nothing by threads, and beside other work on the same cores
@@ -73,6 +74,13 @@ class TinyHub:
         entries = {f"tiny/{kind}": self.raw(kind, **changes) for kind in kinds}
         file.write_text(catalog_toml(entries), "utf-8")
         return file
+
+    def converted(self, cache: Path, *kinds: str) -> Path:
+        """A cache that has these models converted, for servers: each would start a process that does it."""
+        for kind in kinds:
+            self.store.ct2_folder(self.entry(kind))
+        shutil.copytree(self.store.cache / "models", cache / "models", symlinks=True)
+        return cache
 
     def catalog(self, *kinds: str, **changes: Any) -> Catalog:
         return Catalog.load(self._languages, self.catalog_file(*kinds, **changes))

@@ -47,7 +47,7 @@ def server(hub: Hub, tiny_hub: TinyHub, tmp_path_factory: pytest.TempPathFactory
         folder,
         hub=hub.url,
         catalog=str(catalog),
-        cache_dir=str(folder / "cache"),
+        cache_dir=str(tiny_hub.converted(folder / "cache", "marian")),
         translate_model="tiny/marian",
         device="cpu",
         threads=1,

@@ -411,14 +411,14 @@ def test_the_doctor_says_how_far_they_are(hub, batch, catalog, languages, tmp_pa
 # ---------------------------------------------------------------------------------- several workers
 
 
-def test_one_worker_fetches_and_all_take_it(hub, catalog, tmp_path):
+def test_one_worker_fetches_and_all_take_it(hub, catalog, tiny_hub, tmp_path):
     hub.go_on.clear()
     server = TinyWorkers(
         tmp_path,
         hub=hub.url,
         models="auto",
         catalog=str(catalog),
-        cache_dir=str(tmp_path / "cache"),
+        cache_dir=str(tiny_hub.converted(tmp_path / "cache", "marian", "flan-t5")),
         device="cpu",
         threads=1,
     )

@@ -212,7 +212,7 @@ class Settings(BaseSettings):
         pattern=r"^[a-z+]+://",
         repr=False,
         description="Where rate limits and quotas are counted. If unset, in each server's memory, or where "
-        "DRAGOMAN_DATABASE is set, in that, for all servers of it. `redis://...` (needs the extra `redis`) is "
+        "DRAGOMAN_DATABASE is set, in that, for all its servers. `redis://...` (needs the extra `redis`) is "
         "faster.",
     )
     trusted_proxies: int = Field(

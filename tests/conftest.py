@@ -1,6 +1,7 @@
 """Fixtures that several test files use: tiny models on disk, made once a run."""
 
 import os
+import shutil
 from pathlib import Path
 
 # Before torch is imported: tiny models gain nothing by threads, and beside other work on the same cores
@@ -17,8 +18,8 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
-import tiny_models
 from compat_server import CompatServer
+from databases import PostgreSQL, program
 from hub import Hub, point_here
 from hypothesis import HealthCheck
 from hypothesis import settings as hypothesis_settings
@@ -26,6 +27,7 @@ from hypothesis import settings as hypothesis_settings
 from models.catalog import Catalog, ModelEntry
 from models.languages import Languages
 from models.store import Store
+from service.store.database import Database
 
 # A machine may be busy, and the fixtures that go with examples are the same for each of them.
 hypothesis_settings.register_profile(
@@ -57,6 +59,8 @@ class TinyHub:
 
     def raw(self, kind: str, **changes: Any) -> dict[str, Any]:
         """The fields of a catalog entry `tiny/KIND`; the model itself is on disk after this."""
+        import tiny_models  # here, for torch and transformers take seconds to import
+
         if kind not in self._made:
             self._made[kind] = tiny_models.make(kind, self.folder / kind)
         return {**self._made[kind], **changes}
@@ -66,10 +70,19 @@ class TinyHub:
 
     def catalog_file(self, *kinds: str, **changes: Any) -> Path:
         """A user's catalog with these models."""
+        from tiny_models import catalog_toml
+
         file = self.folder / f"{'-'.join(kinds)}{abs(hash(str(changes)))}.toml"
         entries = {f"tiny/{kind}": self.raw(kind, **changes) for kind in kinds}
-        file.write_text(tiny_models.catalog_toml(entries), "utf-8")
+        file.write_text(catalog_toml(entries), "utf-8")
         return file
+
+    def converted(self, cache: Path, *kinds: str) -> Path:
+        """A cache that has these models converted, for servers: each would start a process that does it."""
+        for kind in kinds:
+            self.store.ct2_folder(self.entry(kind))
+        shutil.copytree(self.store.cache / "models", cache / "models", symlinks=True)
+        return cache
 
     def catalog(self, *kinds: str, **changes: Any) -> Catalog:
         return Catalog.load(self._languages, self.catalog_file(*kinds, **changes))
@@ -98,3 +111,29 @@ def compat_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[CompatSe
     server = CompatServer(folder, max_request_characters=30_000, first_s=0.5, every_s=0.3)
     yield server
     server.kill()
+
+
+@pytest.fixture(scope="session")
+def postgresql() -> Iterator[PostgreSQL]:
+    if program("initdb") is None:
+        pytest.skip("PostgreSQL is not installed (Debian's package `postgresql`)")
+    server = PostgreSQL()
+    yield server
+    server.close()
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def database_url(request: pytest.FixtureRequest) -> str | None:
+    """What DRAGOMAN_DATABASE is: nothing, for a file in the data folder, or a new PostgreSQL database."""
+    if request.param == "sqlite":
+        return None
+    server: PostgreSQL = request.getfixturevalue("postgresql")
+    return server.new_database()
+
+
+@pytest.fixture
+def database(tmp_path: Path, database_url: str | None) -> Iterator[Database]:
+    """An empty database, of both kinds in turn."""
+    database = Database(tmp_path, database_url)
+    yield database
+    database.close()

@@ -18,6 +18,7 @@ import service.http.quotas
 from models.errors import InvalidInput
 from service.http.app import create_app
 from service.http.auth import is_open
+from service.store.database import FILE, Database
 from service.store.keys import Keys
 
 TEXT = "The ministers met."
@@ -215,13 +216,14 @@ def test_libretranslates_settings_say_whether_a_key_is_needed(tmp_path: Path) ->
 
     assert said(anonymous=False) == (True, True)
     assert said(anonymous=True) == (False, False)
-    Keys(tmp_path).create("newsroom")
+    Keys(Database(tmp_path)).create("newsroom")
     assert said(anonymous=True) == (True, False)
 
 
 def test_keys_that_cannot_be_read_let_nobody_in(closed: Service) -> None:
     closed.key()
-    closed.runtime.keys._file.write_bytes(b"no database" * 100)
+    closed.runtime.database.close()
+    (closed.runtime.database.folder / FILE).write_bytes(b"no database" * 100)
     assert error(closed.work(key="drg_x")) == (503, "/problems/store-unavailable")
 
 
@@ -254,14 +256,15 @@ def test_work_of_every_kind_has_a_rate(name: str) -> None:
 
 
 def test_a_window_that_began_while_the_clock_was_ahead_ends(monkeypatch: pytest.MonkeyPatch) -> None:
-    clock = SimpleNamespace(time=lambda: 4e9, monotonic=lambda: 100.0)
+    date, up = [4e9], [100.0]
+    clock = SimpleNamespace(time=lambda: date[-1], monotonic=lambda: up[-1])
     monkeypatch.setattr(service.http.quotas, "time", clock)
     service_ = Service(anonymous_rate_limit="1/minute")
     assert service_.work().status_code == 200
-    clock.time = lambda: 2e9
+    date.append(2e9)
     refused = service_.work()
     assert (refused.status_code, refused.headers["Retry-After"]) == (429, "61")
-    clock.monotonic = lambda: 161.0
+    up.append(161.0)
     assert service_.work().status_code == 200
 
 
@@ -281,7 +284,7 @@ def test_addresses_are_told_apart_and_networks_are_one() -> None:
         return service.work(environ_base={"REMOTE_ADDR": address}).status_code
 
     assert [ask("192.0.2.1"), ask("192.0.2.1"), ask("192.0.2.2")] == [200, 429, 200]
-    assert ask("::ffff:192.0.2.2") == 429
+    assert [ask("::ffff:192.0.2.2"), ask("192.0.2.2:4711"), ask("[::ffff:192.0.2.2]:80")] == [429] * 3
     assert [ask("2001:db8::1"), ask("2001:db8::2"), ask("2001:db8:0:1::1")] == [200, 429, 200]
 
 
@@ -424,6 +427,18 @@ def test_counts_in_redis_are_shared(monkeypatch: pytest.MonkeyPatch) -> None:
     assert [third.work(json=failing).status_code for _ in range(2)] == [500, 500]
     assert third.client.get("/v2/usage").json["character_count"] == len(TEXT)
     assert set(urls) == {"redis://a-host:6379/3"}
+
+
+def test_counts_in_a_database_are_those_of_all_its_servers(database_url: str | None) -> None:
+    first, second = (
+        Service(database=database_url, anonymous_rate_limit="2/minute", anonymous_daily_characters=len(TEXT))
+        for _ in range(2)
+    )
+    is_shared = database_url is not None
+    assert first.work().status_code == 200
+    assert second.work().status_code == (429 if is_shared else 200)
+    assert second.work(json={"text": "a", "target": "fr"}).status_code == 429
+    assert second.client.get("/v2/usage").json["character_count"] == len(TEXT)
 
 
 def test_a_storage_that_does_not_answer_is_a_problem() -> None:

@@ -17,7 +17,7 @@ from models.checks.language import locale_of
 from models.checks.language.dates import months_in
 from models.checks.language.entities import Entity, EntityKind, Mention, country_of, hints, name_in
 from models.checks.language.names import INFLECTING
-from models.checks.language.negation import negations, possible
+from models.checks.language.negation import denials
 from models.checks.language.numbers import Numeral, number_words
 from models.checks.language.reading import Reading
 from models.checks.pair import Pair
@@ -316,17 +316,18 @@ def _named_twice(pair: Pair) -> Iterator[Flag]:
     )
     if len(there) < _LEAST_PLACES or not here:
         return
-    for one, other in zip(_more_often(there, ours)[-1:], _more_often(here, theirs)[-1:], strict=False):
+    lost, added = _more_often(there, here, theirs - ours), _more_often(here, there, ours - theirs)
+    for one, other in zip(lost[-1:], added[-1:], strict=False):
         if country_of(other.entity) != one.entity:  # `Athens` says what Greece does
             written = pair.source.at(one.span), pair.output.at(other.span)
             reason = f"The source has {written[0]} where this has {written[1]} again."
             yield Flag("place", other.span, reason, source=one.span)
 
 
-def _more_often(found: list[Mention], others: Counter[Entity]) -> list[Mention]:
-    """Return the mentions of what is named more often than the other text may name it."""
-    count = Counter(mention.entity for mention in found)
-    return [mention for mention in found if count[mention.entity] > others[mention.entity]]
+def _more_often(found: list[Mention], others: list[Mention], rest: Counter[Entity]) -> list[Mention]:
+    """Return the mentions of what is named more often than by the others, and hinted at more often: `rest`."""
+    more = Counter(mention.entity for mention in found) - Counter(mention.entity for mention in others)
+    return [mention for mention in found if mention.entity in more and mention.entity in rest]
 
 
 def _foreign_forms(pair: Pair) -> Iterator[Flag]:
@@ -357,8 +358,8 @@ def _unsupported(own: Reading, found: list[Mention], other: Reading, others: lis
     ]
 
 
-_DENYING_TWICE = frozenset(("ru", "uk", "be", "pl", "cs", "sr", "bg"))
-"""Languages in which one denial takes several words: `nobody ever` is `nobody never not`."""
+_DENYING_TWICE = "ru"
+"""The language in which one denial takes several words: `nobody ever` is `nobody never not`."""
 
 
 def check_negation(pair: Pair) -> Iterator[Flag]:
@@ -366,11 +367,14 @@ def check_negation(pair: Pair) -> Iterator[Flag]:
 
     No error: a language may turn a sentence round, as `I can't wait` becomes `j'ai hâte`.
     """
-    denied = list(negations(pair.source))
-    if not denied or not pair.output.text.strip():
+    theirs, ours = denials(pair.source, kept_in=pair.output.text), denials(pair.output)
+    if theirs is None or ours is None or not pair.output.text.strip():
         return
-    found = possible(pair.output)
-    if found == 0 or (found < len(denied) and pair.source.base_language not in _DENYING_TWICE):
+    # `not only` is lost where the output says `only`; `also` says as much
+    denied = theirs.sure + (theirs.not_only if ours.only > theirs.only else ())
+    found = ours.possible + len(ours.not_only)
+    found += sum(max(0, count - theirs.other[name]) for name, count in ours.other.items())
+    if len(denied) > found and (found == 0 or pair.source.base_language != _DENYING_TWICE):
         reason = f"The source says “{pair.source.at(denied[0])}”"
         reason += ", and nothing here denies." if found == 0 else " and denies more often than this."
         yield Flag("negation", pair.output.whole, reason, "warning", denied[0])

@@ -16,6 +16,7 @@ from models.checks.pair import Check, Pair
 from models.checks.registry import TRANSLATION_CHECKS, CheckedSentence, run
 from models.checks.translation.alignment import align
 from models.checks.translation.facts import (
+    check_bounds,
     check_entities,
     check_negation,
     check_numbers,
@@ -88,19 +89,24 @@ def test_a_number_may_be_written_in_the_other_languages_way(languages, source, o
 
 
 @pytest.mark.parametrize(
-    ("languages", "source", "right", "wrong"),
+    ("check", "languages", "source", "right", "wrong"),
     [
-        ("de-it", "eine Million Menschen", "un milione di persone", "mille persone"),
-        ("en-es", "a billion dollars", "mil millones de dólares", "un billón de dólares"),
-        ("en-de", "a billion dollars", "eine Milliarde Dollar", "eine Billion Dollar"),
-        ("en-fr", "thousands of people", "des milliers de gens", "des millions de gens"),
-        ("en-zh", "millions of people", "数百万人", "数千人"),
-        ("it-en", "Dieci esperti", "Ten experts", "Eleven experts"),
+        (check_numbers, "de-it", "eine Million Menschen", "un milione di persone", "mille persone"),
+        (check_numbers, "en-es", "a billion dollars", "mil millones de dólares", "un billón de dólares"),
+        (check_numbers, "en-de", "a billion dollars", "eine Milliarde Dollar", "eine Billion Dollar"),
+        (check_numbers, "en-fr", "thousands of people", "des milliers de gens", "des millions de gens"),
+        (check_numbers, "en-zh", "millions of people", "数百万人", "数千人"),
+        (check_numbers, "it-en", "Dieci esperti", "Ten experts", "Eleven experts"),
+        (check_bounds, "en-fr", "less than a month", "moins d'un mois", "au moins un mois"),
+        (check_bounds, "de-es", "mindestens sechs", "por lo menos seis", "no más de seis"),
+        (check_bounds, "en-ru", "no more than six", "не более шести", "не менее шести"),
+        (check_bounds, "en-zh", "more than six", "超过六个", "不到六个"),
+        (check_bounds, "it-pt", "quasi sei", "cerca de seis", "mais de seis"),
     ],
 )
-def test_a_number_in_words_that_became_another(languages, source, right, wrong):
-    assert found(check_numbers, source, right, languages) == []
-    (flag,) = found(check_numbers, source, wrong, languages)
+def test_a_number_in_words_or_its_bound_that_became_another(check, languages, source, right, wrong):
+    assert found(check, source, right, languages) == []
+    (flag,) = found(check, source, wrong, languages)
     assert (flag.kind, flag.severity) == ("number", "error")
 
 

@@ -13,7 +13,7 @@ from functools import cache
 from babel.numbers import format_decimal
 
 from models.checks.flag import Flag, Severity
-from models.checks.language import locale_of
+from models.checks.language import locale_of, table
 from models.checks.language.dates import months_in
 from models.checks.language.entities import Entity, EntityKind, Mention, country_of, hints, name_in
 from models.checks.language.names import INFLECTING
@@ -21,6 +21,7 @@ from models.checks.language.negation import denials
 from models.checks.language.numbers import Numeral, number_words
 from models.checks.language.reading import Reading
 from models.checks.pair import Pair
+from models.text.sentences import is_unspaced
 from models.text.span import Span
 
 # Numbers: what one side writes in digits, or exactly in words. The other may have it in digits or words, with
@@ -205,6 +206,37 @@ def check_separators(pair: Pair) -> Iterator[Flag]:
             yield Flag("number", numeral.span, f"{written} is {means}.", source=same.span)
 
 
+# Bounds: at least and less than.
+
+
+def check_bounds(pair: Pair) -> Iterator[Flag]:
+    """Yield an error if the source bounds what it says from one side alone, and the output from the other."""
+    theirs, ours = _bounds(pair.source), _bounds(pair.output)
+    if len(theirs) == len(ours) == 1 and theirs.keys() != ours.keys():
+        (one,), (other,) = theirs.values(), ours.values()
+        reason = f"The source has “{pair.source.at(one)}” where this has “{pair.output.at(other)}”."
+        yield Flag("number", other, reason, source=one)
+
+
+def _bounds(reading: Reading) -> dict[str, Span]:
+    """Return the last place of each side from which the text bounds something: `least`, `most`."""
+    pattern = _bound_pattern(reading.base_language)
+    found = pattern.finditer(reading.text) if pattern is not None else ()
+    return {str(match.lastgroup): Span(*match.span()) for match in found}
+
+
+@cache
+def _bound_pattern(language: str) -> re.Pattern[str] | None:
+    sides = table("quantities")["bounds"].get(language)
+    if sides is None:
+        return None
+    edge = "" if is_unspaced(sides["most"][0][0]) else r"\b"
+    return re.compile(
+        "|".join(rf"(?P<{side}>{edge}(?:{'|'.join(words)}){edge})" for side, words in sides.items()),
+        re.IGNORECASE,
+    )
+
+
 # Times of day: 2 p.m. is 14 Uhr, and 2 Uhr is at night. Compares times whose half of the day is plain: with
 # a.m. or p.m. on one side, on a clock of 24 hours on the other.
 
@@ -325,7 +357,7 @@ def _named_twice(pair: Pair) -> Iterator[Flag]:
 
 
 def _more_often(found: list[Mention], others: list[Mention], rest: Counter[Entity]) -> list[Mention]:
-    """Return the mentions of what is named more often than by the others, and hinted at more often: `rest`."""
+    """Return the mentions of what is named more often than by the others, and hinted at: `rest`."""
     more = Counter(mention.entity for mention in found) - Counter(mention.entity for mention in others)
     return [mention for mention in found if mention.entity in more and mention.entity in rest]
 

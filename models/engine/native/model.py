@@ -413,8 +413,8 @@ class Encoder:
         Four dimensions, because transformers inspects a mask of two, and the host would wait for the device.
         """
         longest = _length(group[0])
-        if self._cache.is_cuda and len(group) > 1:
-            # Fused attention with a mask wants lengths in steps of 8.
+        if self._cache.is_cuda and longest != _length(group[-1]):
+            # Fused attention with a mask wants lengths in steps of 8. Equal lengths need no mask.
             longest = min(-(-longest // 8) * 8, self._cache.shape[4])
         together = array("i")
         for source in group:

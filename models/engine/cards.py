@@ -159,10 +159,13 @@ class SpreadEngine:
     # ------------------------------------------------------------------ inside
 
     def _least_loaded(self) -> RemoteEngine:
-        """Return the copy whose card has the least of this process's work. Raises EngineGone without one."""
+        """Return the copy whose card has the least of this process's work. Raises EngineGone without one.
+
+        One on a card that is preferred may be gone, which its `submit` says.
+        """
+        if self._cards.everywhere and self._cards.preferred in self._copies:
+            return self._copies[self._cards.preferred]  # or the round would share another card's
         ready = {card: copy for card, copy in self._copies.items() if copy.ready}
-        if self._cards.everywhere and self._cards.preferred in ready:
-            return ready[self._cards.preferred]
         clients, turn = self._cards.clients, next(self._cards.turns)
         loads = {card: (clients[card].in_flight, (card - turn) % len(clients)) for card in ready}
         card = min(loads, key=loads.__getitem__, default=None)

@@ -145,7 +145,10 @@ class Stats(NamedTuple):
 
 
 class Room(NamedTuple):
-    """What the process has: free bytes of its device, and the engines that are there or on their way."""
+    """What the process has: free bytes of its device, and the engines that are there or on their way.
+
+    While an engine is made nothing is free, as what it will take is not known.
+    """
 
     free_bytes: int
     names: Sequence[str]
@@ -563,6 +566,7 @@ class EngineServer:
         self._make = make
         self._most = most
         self._engines: dict[str, _SharedEngine] = {}
+        self._num_making = 0
         self._users: dict[_User, None] = {}  # in the order in which they came
         self._lock = threading.Lock()
 
@@ -599,8 +603,8 @@ class EngineServer:
     def room(self, *, measure: bool) -> Room:
         """Return what is here."""
         with self._lock:
-            names = tuple(self._engines)
-        return Room(self._free_bytes() if measure else 0, names, measure)
+            names, is_making = tuple(self._engines), self._num_making > 0
+        return Room(self._free_bytes() if measure and not is_making else 0, names, measure)
 
     def load(self, user: "_User", name: str, what: Any) -> _SharedEngine:
         """Return the engine of this name, which is made now if it does not exist."""
@@ -637,8 +641,14 @@ class EngineServer:
         with shared.making:
             engine = shared.engine
             if engine is None:
-                self._make_room()
-                engine = self._make(shared.what)
+                with self._lock:
+                    self._num_making += 1
+                try:
+                    self._make_room()
+                    engine = self._make(shared.what)
+                finally:
+                    with self._lock:
+                        self._num_making -= 1
                 with self._lock:
                     shared.engine, shared.used = engine, time.monotonic()
             return engine

@@ -23,7 +23,7 @@ from models.engine import cards as engine_cards
 from models.engine import process as engine_process
 from models.engine.cards import BUSY, EngineCards
 from models.engine.futures import OutputFuture
-from models.engine.process import EngineClient, EngineServer
+from models.engine.process import EngineClient, EngineServer, Room
 from models.engine.protocol import Decoding, Engine, EngineStats, Generation, Output
 from models.errors import EngineFailed, EngineGone, Overloaded
 from service.engine_process import EngineProcess
@@ -47,10 +47,13 @@ class Card:
 
     def __init__(self, free_bytes: int):
         self.free_bytes = free_bytes
+        self.may_make = threading.Event()
+        self.may_make.set()
         self.queue: deque[OutputFuture] = deque()
         self.made: list[str] = []
 
     def make(self, entry: Sized) -> Engine:
+        self.may_make.wait(30)
         self.free_bytes -= entry.size_bytes
         self.made.append(entry.name)
         return CardEngine(self)
@@ -97,6 +100,9 @@ class Machine:
         ]
         self._users.append(EngineCards(clients, **given))
         return self._users[-1]
+
+    def rooms(self) -> list[Room]:
+        return [room for room in self._users[0].rooms(measure=True) if room is not None]
 
     def settle(self) -> None:
         """Wait until the cards have all that was submitted, and the processes all answers."""
@@ -190,6 +196,14 @@ def test_eight_cards_do_the_work_of_eight(tmp_path: Path) -> None:
 def test_models_go_where_they_fit(tmp_path: Path) -> None:
     with machine(tmp_path, [40, 80, 60]) as made:
         first, second = made.user(), made.user()
+        made.cards[1].may_make.clear()
+        loading = threading.Thread(target=first.load, args=("long", Sized("long", 0)))
+        loading.start()
+        _wait_until(lambda: "long" in made.rooms()[1].names)
+        assert [room.free_bytes // GB for room in made.rooms()] == [40, 0, 60], "unknown meanwhile"
+        made.cards[1].may_make.set()
+        loading.join()
+        made.cards[1].made.clear()
         for name, size in (("a", 50), ("b", 45), ("c", 35), ("d", 25), ("e", 10)):
             first.load(name, Sized(name, size * GB), size * GB)
         assert [card.made for card in made.cards] == [["c"], ["a", "d"], ["b", "e"]]

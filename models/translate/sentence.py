@@ -390,7 +390,8 @@ class SentenceTranslator:
         These are the text with `facts`, which were wrong, in their right form (a model that follows
         instructions is told them beside the text), else another search. Both where the translation is a loop,
         or where a first model would read words of a language that is not its target. Where a held word was
-        lost, the text with the words rather than masks is one more.
+        lost, the text with the words rather than masks is one more. `fast` searches the text with facts
+        greedily first, and with beams only if something is wrong still.
         """
         looped = not best.complete or any(flag.kind == REPETITION for flag in best.flags)
         masked, with_facts = (
@@ -407,13 +408,19 @@ class SentenceTranslator:
             sources.append(masked)
         if None in best.places:
             sources.append(sentence.unmasked())
-        try:
-            generated: list[list[Candidate]] = yield Gather([self.generate(source) for source in sources])
-        except (EngineFailed, InvalidInput):  # of this engine, not of the sentence: it did that before
-            return []
+        ways = [sources]
+        if self._quality == "fast" and not self._alternatives and sources == [with_facts]:
+            ways.insert(0, [replace(with_facts, alternatives=0)])
         made: list[Candidate] = []
-        for source, own in zip(sources, generated, strict=True):
-            made += yield from self._checked(reading, sentence, source, own)
+        for way in ways:
+            try:
+                generated: list[list[Candidate]] = yield Gather([self.generate(source) for source in way])
+            except (EngineFailed, InvalidInput):  # of this engine, not of the sentence: it did that before
+                return made
+            for source, own in zip(way, generated, strict=True):
+                made += yield from self._checked(reading, sentence, source, own)
+            if any(not each.is_wrong and not self._wrong_facts(reading, sentence, each) for each in made):
+                break
         return made
 
     def _finished(

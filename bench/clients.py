@@ -103,14 +103,15 @@ class Server:
         with ThreadPoolExecutor(clients) as threads:
             answers = list(threads.map(self.translate, requests))
         seconds, number = time.perf_counter() - start, sum(map(len, requests))
-        spent = {name: value - before[name] for name, value in self.counts().items()}
+        after = self.counts()
+        results = [each for answer in answers for each in answer.get("results", [answer])]
         return {
             "sentences_per_s": number / seconds,
-            "batches": spent["batch"],
-            "first": spent["first"] / seconds,
-            "second": spent["second"] / seconds,
-            "waiting": spent["waiting"] / number,
-            "text": sum(each["timings_ms"]["text"] for each in answers) / 1000 / number,
+            "batches": after["batch"] - before["batch"],
+            "first": (after["first"] - before["first"]) / seconds,
+            "second": (after["second"] - before["second"]) / seconds,
+            "waiting": (after["waiting"] - before["waiting"]) / number,
+            "text": sum(each["timings_ms"]["text"] for each in results) / 1000 / number,
         }
 
 

@@ -49,6 +49,9 @@ class PooledRuntime(Runtime):
     def fallbacks(self):
         return []
 
+    def cards(self):
+        return []
+
     def close(self):
         pass
 

@@ -79,6 +79,10 @@ class BatchRecord:
     source_tokens: int
     output_tokens: int
     seconds: float
+    hypotheses: int = 1
+    """Of each that were wanted; a sentence that is tried again gets several."""
+    waited_s: float = 0.0
+    """The time that its generations waited for it, together."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -83,6 +83,18 @@ class Metrics:
             buckets=BATCH_BUCKETS_S,
             registry=registry,
         )
+        self._search_seconds = Counter(
+            "dragoman_search_seconds",
+            "Time of all batches, by the hypotheses of each text: several for those that are tried again",
+            ("model", "hypotheses"),
+            registry=registry,
+        )
+        self._waiting_seconds = Counter(
+            "dragoman_waiting_seconds",
+            "Time that generations waited for their batches, together",
+            ("model",),
+            registry=registry,
+        )
 
     def watch(
         self, engine_stats: Callable[[], Mapping[str, EngineStats]], in_work: Callable[[], int]
@@ -100,6 +112,8 @@ class Metrics:
         """Runtime's `on_batch`."""
         self._batch_size.labels(model).observe(record.size)
         self._batch_seconds.labels(model).observe(record.seconds)
+        self._search_seconds.labels(model, record.hypotheses).inc(record.seconds)
+        self._waiting_seconds.labels(model).inc(record.waited_s)
 
     def render(self) -> bytes:
         """All metrics, in the text form of `content_type`."""

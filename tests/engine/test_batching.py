@@ -2,8 +2,11 @@
 
 import threading
 import time
+from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import CancelledError
+from dataclasses import replace
+from itertools import chain
 from types import SimpleNamespace
 from typing import Any
 
@@ -136,6 +139,21 @@ def test_only_equal_decodings_share_a_batch(backend: FakeBackend, engine: Batchi
     futures = engine.submit([_generation(1), _generation(2, beams=4), _generation(3)])
     assert [f.result(10).token_ids for f in futures] == [(1,), (2,), (3,)]
     assert sorted(len(batch) for batch in backend.batches) == [1, 2]
+
+
+@pytest.mark.parametrize("own_limits", [True, False])
+def test_greedy_searches_share_a_batch_whatever_their_limits_if_the_backend_ends_each(
+    own_limits: bool,
+) -> None:
+    backend = FakeBackend()
+    backend.sizes = replace(CPU_SIZES, greedy=replace(CPU_SIZES, own_limits=own_limits))
+    engine = BatchingEngine(backend)
+    decodings = [Decoding(max_new_tokens=n, num_beams=beams) for beams in (1, 4) for n in (8, 16, 8)]
+    for future in engine.submit([Generation((i,), each) for i, each in enumerate(decodings)]):
+        future.result(10)
+    engine.close()
+    assert sorted(len(batch) for batch in backend.batches) == ([1, 2, 3] if own_limits else [1, 1, 2, 2])
+    assert {each.decoding for batch in backend.batches for each in batch} == set(decodings)
 
 
 class Small(FakeBackend):
@@ -361,6 +379,50 @@ def test_single_requests_that_wait_are_shared_out_between_two_batches() -> None:
     engine.close()
 
 
+class Counting(TwoAtATime):
+    """Counts the batches that run at a time, by whether they are greedy; `free` cores are there."""
+
+    sizes = replace(CPU_SIZES, greedy=replace(CPU_SIZES, cores=2))
+
+    def __init__(self, free: int = 2) -> None:
+        super().__init__([0.002] * 1000)
+        self._free = free
+        self._lock, self._now = threading.Lock(), Counter[bool]()
+        self.seen: set[tuple[int, int]] = set()
+        """How many greedy ones ran, and beside how many others."""
+
+    def at_a_time(self, cores: int) -> int:
+        return self.workers // cores if self._free >= cores else self.workers
+
+    def run(self, batch: Sequence[Generation], *callbacks: Any) -> list[Output]:
+        is_greedy = batch[0].decoding.num_beams == 1
+        with self._lock:
+            self._now[is_greedy] += 1
+            self.seen.add((self._now[True], self._now[False]))
+        try:
+            return super().run(batch, *callbacks)
+        finally:
+            with self._lock:
+                self._now[is_greedy] -= 1
+
+
+@pytest.mark.parametrize("free", [2, 1])
+def test_batches_that_want_two_cores_have_them_unless_others_took_one(free: int) -> None:
+    backend = Counting(free)
+    engine = BatchingEngine(backend, max_batch_size=2, max_queue=200)
+    futures = [
+        engine.submit([_generation(i, beams=beams) for i in range(8)])
+        for beams in (1, 4, 1, 4)
+        for _ in range(3)
+    ]
+    for future in chain(*futures):
+        future.result(10)
+    engine.close()
+    assert (0, 2) in backend.seen, "a batch a core"
+    beside = {(2, 0), (1, 1)} & backend.seen
+    assert bool(beside) == (free == 1)
+
+
 @settings(max_examples=30, deadline=None)
 @given(
     lengths=st.lists(st.integers(1, 8), min_size=1, max_size=20),
@@ -539,6 +601,11 @@ def test_a_few_requests_share_one_batch_and_an_article_is_halved() -> None:
     assert [len(part) for part in shared_out(_entries([20] * 40, 4), 64)] == [20, 20]
     assert [len(part) for part in shared_out(_entries([20] * 64, 4), 64)] == [16] * 4
     assert [len(part) for part in shared_out(_entries([20] * 64, 1), 64)] == [32, 32]
+    together = replace(CPU_SIZES, least_rows=16, good_rows=24, cores=2)
+    sizes = [
+        [len(part) for part in shared_out(_entries([20] * n, 1), 64, together)] for n in (16, 24, 44, 72)
+    ]
+    assert sizes == [[16], [24], [22, 22], [24, 24, 24]]
 
 
 @settings(deadline=None)
@@ -585,20 +652,25 @@ def test_the_latest_single_requests_are_left_for_the_next_batch(
     assert not left or len(kept) >= most
 
 
-def test_clients_who_wait_for_their_answers_share_two_batches_evenly() -> None:
-    backend = TwoAtATime([0.05] * 1000)
-    backend.workers = 2
+@pytest.mark.parametrize(("clients", "cores", "least"), [(16, 1, 6), (16, 2, 12), (2, 2, 1.5), (1, 2, 1)])
+def test_clients_who_wait_for_their_answers_share_batches_evenly(
+    clients: int, cores: int, least: float
+) -> None:
+    """Two batches at a time, or one where each has both cores."""
+    backend = Counting()
+    backend.sizes = replace(CPU_SIZES, cores=cores)
+    backend._delays = iter([0.05] * 1000)
     engine = BatchingEngine(backend)
 
     def client() -> None:
         for _ in range(12):
             engine.submit([_generation(1)])[0].result(10)
 
-    clients = [threading.Thread(target=client) for _ in range(16)]
-    for each in clients:
+    threads = [threading.Thread(target=client) for _ in range(clients)]
+    for each in threads:
         each.start()
-    for each in clients:
+    for each in threads:
         each.join()
     engine.close()
     settled = [len(batch) for batch in backend.batches[6:-4]]
-    assert sum(settled) / len(settled) > 6
+    assert sum(settled) / len(settled) >= least

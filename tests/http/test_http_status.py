@@ -132,8 +132,12 @@ def test_metrics_hear_of_batches(runtime: FakeRuntime) -> None:
     metrics = Metrics()
     client = create_app(runtime, metrics=metrics).test_client()
     metrics.observe_batch("m", BatchRecord(size=3, source_tokens=9, output_tokens=5, seconds=0.2))
-    assert sample(client, 'dragoman_batch_size_sum{model="m"}') == 3
-    assert sample(client, 'dragoman_batch_seconds_sum{model="m"}') == 0.2
+    again = BatchRecord(size=1, source_tokens=3, output_tokens=2, seconds=0.5, hypotheses=4, waited_s=0.25)
+    metrics.observe_batch("m", again)
+    assert sample(client, 'dragoman_batch_size_sum{model="m"}') == 4
+    assert sample(client, 'dragoman_batch_seconds_sum{model="m"}') == 0.7
+    assert sample(client, 'dragoman_search_seconds_total{hypotheses="4",model="m"}') == 0.5
+    assert sample(client, 'dragoman_waiting_seconds_total{model="m"}') == 0.25
 
 
 def test_two_applications_do_not_share_their_metrics() -> None:

@@ -28,7 +28,7 @@ from service.engine_process import EngineProcess, engine_maker
 from service.engine_supervisor import ENGINES
 from service.settings import Settings
 from service.shared import SharedLoadProgress, SharedState
-from service.shares import CALLER, READERS_FOR_EACH_CORE
+from service.shares import CALLER, READERS_FOR_EACH_CORE, TEXT, TEXTS, Shares, idle
 from service.store.glossaries import Glossaries
 from service.store.keys import Keys
 from service.store.suggestions import Suggestions
@@ -60,6 +60,7 @@ class Runtime:
         self.settings = settings
         workers = max(1, settings.workers)
         self.children = Children(most=max(2, READERS_FOR_EACH_CORE * (os.cpu_count() or 1) // workers))
+        self.texts = Shares(TEXT, TEXTS)
         self.languages = Languages.load()
         whole = self._whole = Catalog.load(self.languages, settings.catalog, settings.named_models)
         chosen = _chosen(whole, settings)  # a wrong setting ends the start
@@ -202,7 +203,15 @@ class Runtime:
     ) -> list[Outcome[T]]:
         """Run tasks together, each part going on when its outputs are there; see `models.driver`."""
         deadline = None if timeout_s is None else time.monotonic() + timeout_s
-        return run_all(tasks, deadline=deadline, wait=wait, in_rounds=False, cancel=cancel, flow=CALLER.get())
+        return run_all(
+            tasks,
+            deadline=deadline,
+            wait=wait,
+            in_rounds=False,
+            cancel=cancel,
+            flow=CALLER.get(),
+            idle=idle,
+        )
 
     def close(self) -> None:
         """Finish what runs and free the models."""

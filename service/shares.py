@@ -5,11 +5,13 @@ left free: one caller gets half, two a third each, and the next one always finds
 more is refused at once, or waits for a turn; turns go round the callers. Knows no HTTP.
 """
 
+import math
+import os
 import threading
 import time
 from collections import Counter, OrderedDict, deque
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass
 from functools import lru_cache
@@ -32,6 +34,7 @@ PLACES_TIMES = 2
 """One caller alone has as many places as the setting says, so that all have twice as many."""
 SPARE_THREADS = 16
 """Beyond those of work: what is quick, and the refusing of what is too much."""
+TEXTS = int(os.environ.get("TEXTS", "3"))
 CONNECTIONS = 1000
 """Of a worker; fewer where it may open few files, of which a connection takes up to three."""
 ANSWER_BYTES = 1 << 30
@@ -85,6 +88,13 @@ THREAD = Scarce(
     LEFT,
     "requests wait, callers in turn",
 )
+TEXT = Scarce(
+    "text",
+    "work on texts, in a worker's interpreter",
+    f"{TEXTS}",
+    LEFT,
+    "it waits, callers in turn",
+)
 PLACE = Scarce(
     "places",
     "requests in work",
@@ -124,6 +134,7 @@ LOOKUP = Scarce("lookups", "callbacks' hosts being looked up", f"{LOOKUPS}", LEF
 SCARCE = (
     CONNECTION,
     THREAD,
+    TEXT,
     PLACE,
     BODY,
     ANSWER,
@@ -264,6 +275,47 @@ class LocalCounts:
             del self.of[caller]
 
 
+class _Turn:
+    """An entered `Shares.turn`, which may end and be entered again."""
+
+    def __init__(self, shares: "Shares", caller: str):
+        self._shares = shares
+        self._caller = caller
+        self._held: list[AbstractContextManager[None]] = []
+        """One or none; it is taken out at one stroke, because threads share it."""
+
+    def begin(self) -> None:
+        """Wait for the caller's turn; the caller is known better when the key was read."""
+        held = self._shares.turn(CALLER.get() or self._caller)
+        held.__enter__()
+        self._held.append(held)
+
+    def end(self) -> bool:
+        """Let others have it; return whether there was one."""
+        try:
+            held = self._held.pop()
+        except IndexError:
+            return False
+        held.__exit__(None, None, None)
+        return True
+
+
+_TURN: ContextVar[_Turn | None] = ContextVar("turn", default=None)
+
+
+@contextmanager
+def idle() -> Iterator[None]:
+    """Let others have the turn of `Shares.working` in this context, if there is one: it only waits."""
+    turn = _TURN.get()
+    if turn is None or not turn.end():
+        yield
+        return
+    try:
+        yield
+    finally:
+        turn.begin()
+
+
 class Shares:
     """Something scarce, of which all hold at most `capacity`, and each caller as much as is left free.
 
@@ -314,7 +366,9 @@ class Shares:
     # ------------------------------------------------------------------ turns
 
     @contextmanager
-    def turn(self, caller: str, *, deadline: float, require: Callable[[], None]) -> Iterator[None]:
+    def turn(
+        self, caller: str, *, deadline: float = math.inf, require: Callable[[], None] = lambda: None
+    ) -> Iterator[None]:
         """Hold one, when it is the caller's turn.
 
         `require` is called four times a second meanwhile, and raises when nobody waits any more. Raises
@@ -337,6 +391,18 @@ class Shares:
                 else:  # its turn may have come while `require` raised
                     self.give(caller)
             self._tell()
+
+    @contextmanager
+    def working(self, caller: str) -> Iterator[None]:
+        """Hold one as `turn` does, but for where this context, and threads that have a copy of it, `idle`."""
+        turn = _Turn(self, caller)
+        token = _TURN.set(turn)
+        turn.begin()
+        try:
+            yield
+        finally:
+            turn.end()
+            _TURN.reset(token)
 
     def put(self, caller: str, item: Any) -> None:
         """Have an item wait, for `next`."""

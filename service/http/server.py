@@ -45,12 +45,14 @@ from service.shared import SharedState
 from service.shares import (
     ANSWER,
     ANSWER_BYTES,
+    CALLER,
     CONNECTION,
     CONNECTIONS,
     PLACES_TIMES,
     SPARE_THREADS,
     THREAD,
     Shares,
+    idle,
     named,
 )
 from service.workers import server_workers
@@ -242,7 +244,7 @@ class _Worker:
 
         self._shared.hold()
         threads = PLACES_TIMES * self._settings.max_queued_requests + SPARE_THREADS
-        self._http = _Http(app, listener, threads, PROBES, self._settings.trusted_proxies)
+        self._http = _Http(app, listener, threads, PROBES, self._settings.trusted_proxies, runtime.texts)
         while not self._stopping():
             self._http.turn()
         self._http.finish(self._settings.request_timeout_s + FINISH_S)
@@ -453,15 +455,21 @@ class _Channel(HTTPChannel):  # type: ignore[misc]
                     self.server.pull_trigger()
                     raise ClientDisconnected from None
                 self.answer_bytes += written
+        with idle():
+            pass
         return written
 
     def service(self) -> None:
         charged, self.charged = self.charged, None
-        try:
+        if charged is None:  # a probe
             super().service()
+            return
+        CALLER.set("")  # that of the thread's request before
+        try:
+            with self.server.texts.working(charged):
+                super().service()
         finally:
-            if charged is not None:
-                self.server.threads.give(charged)
+            self.server.threads.give(charged)
 
     def handle_close(self) -> None:
         super().handle_close()
@@ -498,6 +506,7 @@ class _Http(TcpWSGIServer):  # type: ignore[misc]
         threads: int,
         probes: Collection[str],
         trusted_proxies: int,
+        texts: Shares,
     ):
         self.body_limits = app.extensions["body_limits"]
         self.trusted_proxies = trusted_proxies
@@ -505,6 +514,7 @@ class _Http(TcpWSGIServer):  # type: ignore[misc]
         self._probing = ThreadedTaskDispatcher()
         self._probing.set_thread_count(PROBE_THREADS)
         self.threads = Shares(THREAD, threads)
+        self.texts = texts
         self.answers = Shares(ANSWER, ANSWER_BYTES)
         files, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
         self.connections = Shares(CONNECTION, min(CONNECTIONS, files // 3))

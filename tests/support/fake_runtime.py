@@ -17,6 +17,7 @@ from models.text.detect import Detection, LanguageDetector
 from models.text.span import Span
 from models.translate.translator import Segment, Translation
 from service.children import Children
+from service.shares import TEXT, TEXTS, Shares
 from service.http.server import Server
 from service.log import configure_log
 from service.runtime import Runtime
@@ -39,6 +40,7 @@ class PooledRuntime(Runtime):
     def __init__(self, settings, pool):
         self.settings, self.pool, self.store = settings, pool, pool.store
         self.languages, self.detector, self.children = LANGUAGES, DETECTOR, CHILDREN
+        self.texts = Shares(TEXT, TEXTS)
         self.catalog = self._whole = pool.catalog
         self.glossaries = Glossaries(settings.data_dir / "glossaries.sqlite", LANGUAGES)
         self.translation_memory = TranslationMemory(settings.data_dir / "memory.sqlite", LANGUAGES)

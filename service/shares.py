@@ -6,7 +6,6 @@ more is refused at once, or waits for a turn; turns go round the callers. Knows 
 """
 
 import math
-import os
 import threading
 import time
 from collections import Counter, OrderedDict, deque
@@ -19,6 +18,7 @@ from hashlib import blake2b
 from ipaddress import IPv6Address, ip_address, ip_network
 from typing import Any, Protocol
 
+from models.driver import SLICE_S
 from models.engine.flows import MOST_WAITING
 from models.errors import DeadlineExceeded, Overloaded
 
@@ -34,7 +34,9 @@ PLACES_TIMES = 2
 """One caller alone has as many places as the setting says, so that all have twice as many."""
 SPARE_THREADS = 16
 """Beyond those of work: what is quick, and the refusing of what is too much."""
-TEXTS = int(os.environ.get("TEXTS", "3"))
+TEXTS = 16
+"""Requests of one caller whose texts are worked on at the same time are half as many: enough where some of
+them are in code that frees the interpreter, and few enough that a thread of another caller soon gets it."""
 CONNECTIONS = 1000
 """Of a worker; fewer where it may open few files, of which a connection takes up to three."""
 ANSWER_BYTES = 1 << 30
@@ -90,10 +92,10 @@ THREAD = Scarce(
 )
 TEXT = Scarce(
     "text",
-    "work on texts, in a worker's interpreter",
+    "requests of a worker that its interpreter works on, rather than wait",
     f"{TEXTS}",
-    LEFT,
-    "it waits, callers in turn",
+    f"{TEXTS // 2}; one while others have requests there",
+    "they wait; after some milliseconds of work too",
 )
 PLACE = Scarce(
     "places",
@@ -275,47 +277,6 @@ class LocalCounts:
             del self.of[caller]
 
 
-class _Turn:
-    """An entered `Shares.turn`, which may end and be entered again."""
-
-    def __init__(self, shares: "Shares", caller: str):
-        self._shares = shares
-        self._caller = caller
-        self._held: list[AbstractContextManager[None]] = []
-        """One or none; it is taken out at one stroke, because threads share it."""
-
-    def begin(self) -> None:
-        """Wait for the caller's turn; the caller is known better when the key was read."""
-        held = self._shares.turn(CALLER.get() or self._caller)
-        held.__enter__()
-        self._held.append(held)
-
-    def end(self) -> bool:
-        """Let others have it; return whether there was one."""
-        try:
-            held = self._held.pop()
-        except IndexError:
-            return False
-        held.__exit__(None, None, None)
-        return True
-
-
-_TURN: ContextVar[_Turn | None] = ContextVar("turn", default=None)
-
-
-@contextmanager
-def idle() -> Iterator[None]:
-    """Let others have the turn of `Shares.working` in this context, if there is one: it only waits."""
-    turn = _TURN.get()
-    if turn is None or not turn.end():
-        yield
-        return
-    try:
-        yield
-    finally:
-        turn.begin()
-
-
 class Shares:
     """Something scarce, of which all hold at most `capacity`, and each caller as much as is left free.
 
@@ -331,6 +292,8 @@ class Shares:
         self._least = least
         self._waiting: OrderedDict[str, deque[Any]] = OrderedDict()
         """By caller, the one whose turn is longest ago first."""
+        self._at_work = Counter[str]()
+        """The contexts of `working`, by caller."""
         self._lock = threading.RLock()
 
     @property
@@ -375,8 +338,12 @@ class Shares:
         DeadlineExceeded at the deadline, which is on `time.monotonic()`'s clock.
         """
         come = threading.Event()
-        self.put(caller, come)
-        self._tell()
+        with self._lock:
+            if not self._waiting and self._took(caller, 1):
+                come.set()
+            else:
+                self.put(caller, come)
+                self._tell()
         try:
             while not come.wait(LOOK_EVERY_S):
                 require()
@@ -394,15 +361,20 @@ class Shares:
 
     @contextmanager
     def working(self, caller: str) -> Iterator[None]:
-        """Hold one as `turn` does, but for where this context, and threads that have a copy of it, `idle`."""
+        """Hold one, when it is the caller's turn, but for the contexts of `idle` in this one.
+
+        While several callers are in such contexts, each of them may hold one, and no more.
+        """
         turn = _Turn(self, caller)
-        token = _TURN.set(turn)
-        turn.begin()
+        before = _TURN.set(turn)
+        self._count_at_work(caller, 1)
         try:
+            turn.begin()
             yield
         finally:
             turn.end()
-            _TURN.reset(token)
+            self._count_at_work(caller, -1)
+            _TURN.reset(before)
 
     def put(self, caller: str, item: Any) -> None:
         """Have an item wait, for `next`."""
@@ -440,8 +412,17 @@ class Shares:
     # ------------------------------------------------------------------ inside
 
     def _took(self, caller: str, amount: int) -> bool:
-        least = 0 if caller.startswith(ADDRESS) else self._least
-        return self._counts.take(self._scarce.name, caller, amount, capacity=self.capacity, least=least)
+        capacity, least = self.capacity, 0 if caller.startswith(ADDRESS) else self._least
+        if len(self._at_work) > 1:
+            capacity, least = 0, 1
+        return self._counts.take(self._scarce.name, caller, amount, capacity=capacity, least=least)
+
+    def _count_at_work(self, caller: str, change: int) -> None:
+        with self._lock:
+            self._at_work[caller] += change
+            if not self._at_work[caller]:
+                del self._at_work[caller]
+        self._tell()
 
     def _tell(self) -> None:
         while (come := self.next()) is not None:
@@ -450,3 +431,51 @@ class Shares:
     def _tidy(self, caller: str) -> None:
         if not self._waiting[caller]:
             del self._waiting[caller]
+
+
+class _Turn:
+    """One of `Shares.working`. Threads that work for the same request have it too, in copies of its context."""
+
+    def __init__(self, shares: Shares, caller: str):
+        self._shares = shares
+        self._caller = caller
+        self._held: list[AbstractContextManager[None]] = []
+        """One, or none while it is given up."""
+        self.slice_end = 0.0
+
+    def begin(self) -> None:
+        held = self._shares.turn(CALLER.get() or self._caller)  # known better once the key was read
+        held.__enter__()
+        self._held.append(held)
+        self.slice_end = time.monotonic() + SLICE_S
+
+    def end(self) -> bool:
+        """Give it up, unless that was done; return whether it was not."""
+        try:
+            held = self._held.pop()
+        except IndexError:
+            return False
+        held.__exit__(None, None, None)
+        return True
+
+
+_TURN: ContextVar[_Turn | None] = ContextVar("turn", default=None)
+
+
+@contextmanager
+def idle() -> Iterator[None]:
+    """Give up the turn of `Shares.working`, if there is one, in this context, where there is only to wait."""
+    turn = _TURN.get()
+    if turn is None or not turn.end():
+        yield
+        return
+    try:
+        yield
+    finally:
+        turn.begin()
+
+
+def pass_on() -> None:
+    """Let others have the turn of `Shares.working`, if there is one and it has lasted long enough."""
+    if (turn := _TURN.get()) is not None and time.monotonic() > turn.slice_end and turn.end():
+        turn.begin()

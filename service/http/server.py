@@ -52,8 +52,8 @@ from service.shares import (
     SPARE_THREADS,
     THREAD,
     Shares,
-    idle,
     named,
+    pass_on,
 )
 from service.workers import server_workers
 
@@ -455,8 +455,7 @@ class _Channel(HTTPChannel):  # type: ignore[misc]
                     self.server.pull_trigger()
                     raise ClientDisconnected from None
                 self.answer_bytes += written
-        with idle():
-            pass
+        pass_on()
         return written
 
     def service(self) -> None:

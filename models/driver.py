@@ -305,8 +305,8 @@ class Driver(Generic[T]):
     that others get a turn; `in_order` those of a text's beginning come before those of its end, rather than
     long ones first. A round waits for its turn, if there are `turns`, and that time does not count.
     `on_progress` hears how many of the parts known so far are done: sentences, say, of a translation. Engines
-    take turns between drivers of different `flow`. While the driver waits it is in a context that `idle` gives,
-    and for a moment each time that texts were worked on for SLICE_S. A task's failure touches no other.
+    take turns between drivers of different `flow`. The driver waits in contexts that `idle` gives, and enters
+    one each time that it has worked on texts for SLICE_S. A task's failure touches no other.
     """
 
     def __init__(

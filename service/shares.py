@@ -34,7 +34,7 @@ PLACES_TIMES = 2
 """One caller alone has as many places as the setting says, so that all have twice as many."""
 SPARE_THREADS = 16
 """Beyond those of work: what is quick, and the refusing of what is too much."""
-TEXTS = 16
+TEXTS = 8
 """Requests of one caller whose texts are worked on at the same time are half as many: enough where some of
 them are in code that frees the interpreter, and few enough that a thread of another caller soon gets it."""
 CONNECTIONS = 1000
@@ -93,8 +93,8 @@ THREAD = Scarce(
 TEXT = Scarce(
     "text",
     "requests of a worker that its interpreter works on, rather than wait",
-    f"{TEXTS}",
-    f"{TEXTS // 2}; one while others have requests there",
+    f"{TEXTS // 2} of one caller, or one of each",
+    "all while nobody else has a request",
     "they wait; after some milliseconds of work too",
 )
 PLACE = Scarce(
@@ -434,7 +434,7 @@ class Shares:
 
 
 class _Turn:
-    """One of `Shares.working`. Threads that work for the same request have it too, in copies of its context."""
+    """One of `Shares.working`, which other threads of the same request have too, in copies of its context."""
 
     def __init__(self, shares: Shares, caller: str):
         self._shares = shares

@@ -122,9 +122,7 @@ class RequestRunner:
     ) -> Generator[Event | None, None, Outcome[T]]:
         """Run one item for a reader who watches; see `models.driver.stream`."""
         self._readiness.require()
-        return stream(
-            task, deadline=g.deadline, tick_s=tick_s, cancel=cancel, flow=CALLER.get(), idle=idle
-        )
+        return stream(task, deadline=g.deadline, tick_s=tick_s, cancel=cancel, flow=CALLER.get(), idle=idle)
 
     def _run(self, tasks: Sequence[Steps[T]], given: CancelToken | None) -> Outcomes[T]:
         start = time.perf_counter()

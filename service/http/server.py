@@ -69,6 +69,9 @@ BuildRuntime = Callable[[Settings, OnBatch], "Runtime"]
 
 METRICS = "metrics"
 """The folder of the workers' metrics, in what they share."""
+SWITCH_S = 0.001
+"""A thread that wants the interpreter gets it after so long from each one before it. Answers wait for it some
+ten times: of the loop, of their own thread, of the engine's."""
 CANNOT_START = 4
 """The exit code of a server whose application cannot be built."""
 NOT_THIS_TIME = 1
@@ -228,6 +231,7 @@ class _Worker:
             signal.signal(sig, signal.SIG_IGN)
         signal.signal(signal.SIGCHLD, signal.SIG_DFL)
         signal.pthread_sigmask(signal.SIG_UNBLOCK, STOPS)
+        sys.setswitchinterval(SWITCH_S)
         try:
             app, runtime, readiness, jobs = self._application()
         except Exception as error:

@@ -17,10 +17,10 @@ from models.text.detect import Detection, LanguageDetector
 from models.text.span import Span
 from models.translate.translator import Segment, Translation
 from service.children import Children
-from service.shares import TEXT, TEXTS, Shares
 from service.http.server import Server
 from service.log import configure_log
 from service.runtime import Runtime
+from service.shares import TEXT, TEXTS, Shares
 from service.store.glossaries import Glossaries
 from service.store.keys import Keys
 from service.store.suggestions import Suggestions

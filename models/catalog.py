@@ -104,15 +104,13 @@ class _Frozen(BaseModel):
 class Package(_Frozen):
     """Weights that a Python package ships.
 
-    Either `folder` (inside the package, in transformers' layout) or `gguf`: a file in `parts`, with a
-    LoRA `adapter` folder beside this module merged into it. `sha256` maps file names to digests, checked
-    before use.
+    `gguf` is a file in `parts`; a LoRA `adapter` folder beside this module is merged into it. `sha256` maps
+    file names to digests, checked before use.
     """
 
     module: str
-    folder: str | None = None
-    gguf: str | None = None
-    parts: tuple[str, ...] = ()
+    gguf: str
+    parts: tuple[str, ...]
     adapter: str | None = None
     sha256: Mapping[str, str]
 
@@ -147,7 +145,6 @@ class ModelEntry(_Frozen):
     concurrency: int = Field(4, ge=1, le=1024)
     """The most requests to that server, or to llama.cpp, at a time."""
     languages: tuple[str, ...] = ()
-    trained_languages: tuple[str, ...] = ()
     pairs: tuple[Direction, ...] = ()
     """The only directions that it translates. A pattern's model has that of its name, as it spells it."""
     other_names: Mapping[str, tuple[Direction, ...]] = {}
@@ -192,6 +189,8 @@ class ModelEntry(_Frozen):
     @model_validator(mode="after")
     def _of_a_server(self) -> "ModelEntry":
         given = {"url": self.url, "model": self.model, "api_key_env": self.api_key_env}
+        if self.weights == "none" and (self.path or self.repository):
+            raise ValueError("a model of this family has no files: leave `path` and `repository` out")
         if self.weights != "elsewhere":
             if wrong := [name for name, value in given.items() if value is not None]:
                 raise ValueError(f"`{wrong[0]}` is of the family `server` alone")
@@ -237,14 +236,19 @@ class ModelEntry(_Frozen):
         return FAMILIES[self.family].weights
 
     @property
+    def has_files(self) -> bool:
+        """True if it is run from files here."""
+        return self.weights in ("folder", "gguf")
+
+    @property
     def follows_instructions(self) -> bool:
         """True for a model that does what a message asks for, as an instruct model does."""
         return FAMILIES[self.family].input_format in ("chat", "messages")
 
     @property
     def bundled(self) -> bool:
-        """True if its weights come with the installation."""
-        return self.package is not None
+        """True if all that it needs comes with the installation."""
+        return self.package is not None or self.weights == "none"
 
     @property
     def is_pattern(self) -> bool:
@@ -427,7 +431,6 @@ def _resolved(entry: ModelEntry, base: Path, languages: Languages) -> dict[str, 
     known = languages.names()
     for field, codes in (
         ("languages", entry.languages),
-        ("trained_languages", entry.trained_languages),
         ("pairs", sides),
     ):
         if unknown := [code for code in codes if code not in known]:

@@ -251,7 +251,7 @@ class EngineMaker:
         free_bytes = 0 if (gpu := self._gpu()) is None else gpu.free_bytes
         weights = parameters_in(folder) * (2 if whole else 1)
         return Ct2Backend(
-            self._store.ct2_folder(entry, numbers if whole else None),
+            self._store.ct2_folder(entry, numbers if whole else "int8"),
             causal=entry.kind == "causal",
             max_source_tokens=entry.max_source_tokens,
             device="cuda",

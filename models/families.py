@@ -11,7 +11,7 @@ from typing import Any, Literal
 Kind = Literal["encoder-decoder", "causal", "server", "extractive", "entailment"]
 """The kinds of models: the first three write, behind an engine; the others only read."""
 
-Weights = Literal["folder", "gguf", "elsewhere"]
+Weights = Literal["folder", "gguf", "elsewhere", "none"]
 """Where models' weights are: in a folder in transformers' layout, in a GGUF file that llama.cpp runs, or
 behind somebody else's server."""
 
@@ -28,17 +28,12 @@ InputFormat = Literal[
 """The ways in which text becomes a writing model's input: a codec each, in models/codec.py, or for `messages`
 in models/server_model.py."""
 
-Pooling = Literal["mean", "pooler"]
-"""The ways in which an encoder's output becomes a sentence's vector: the mean of its tokens' last states, or
-the first token's through a layer and tanh (BERT's pooler)."""
-
 Judge = Literal["pair", "question", "support"]
 """The ways in which a model is asked whether one text follows from another, in models/entailment.py."""
 
 AUTO_CLASSES: Mapping[Kind, str] = {
     "encoder-decoder": "AutoModelForSeq2SeqLM",
     "causal": "AutoModelForCausalLM",
-    "extractive": "AutoModel",
 }
 """The class of transformers that loads a model; a judge's is its own, in models/entailment.py."""
 
@@ -63,8 +58,6 @@ class ModelFamily:
     """The mark that the models write after a sentence in place of a space."""
     prompts: Mapping[str, str] | None = field(default_factory=dict)
     """Prompts by task, for entries without their own; None where each entry needs its own."""
-    pooling: Pooling = "mean"
-    """How models of the kind extractive make a sentence's vector."""
     judge: Judge = "pair"
     """How models of the kind entailment are asked."""
     free_length: bool = False
@@ -116,8 +109,7 @@ _SERVER = ModelFamily(
 )
 
 FAMILIES: Mapping[str, ModelFamily] = {
-    "extractive": ModelFamily(kind="extractive", tasks=("summarize",), num_beams=None),
-    "labse": ModelFamily(kind="extractive", tasks=("summarize",), pooling="pooler", num_beams=None),
+    "extractive": ModelFamily(kind="extractive", weights="none", tasks=("summarize",), num_beams=None),
     "bart": ModelFamily(
         model_types=("bart",),
         decoder="bart",

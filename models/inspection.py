@@ -24,7 +24,6 @@ from models.languages import Languages
 from models.llama_server import require_package
 from models.server_model import ServerCodec, conversation, listed
 from models.store import Store, sources
-from models.summarize.encoder import SentenceEncoder
 
 MOST_UNKNOWN = 0.15
 """A vocabulary that lacks a larger share of a language's news paragraph was not made for the language."""
@@ -165,12 +164,10 @@ def _family_fault(
     labelled = _labelled(fitting, folder, languages)
     right = labelled or [name for name in fitting if FAMILIES[name].input_format not in _BY_TOKEN] or fitting
     says = f'config.json says model_type "{config.get("model_type")}"'
-    # some repositories call a causal model GPT2Model, and sentences can be embedded by one
-    if kind not in (None, runs) and {runs, kind} != {"causal", "extractive"}:
+    if kind not in (None, runs):
         names = ", ".join(config.get("architectures") or ()) or kind
-        right = right if kind == "encoder-decoder" else [_usual_family(kind, folder)]
-        models = {"extractive": "sentence encoders", "entailment": "classifiers of pairs"}
-        made_for = models.get(runs, f"{runs} models")
+        right = right if kind == "encoder-decoder" else _usual_family(kind, folder)
+        made_for = "classifiers of pairs" if runs == "entailment" else f"{runs} models"
         return f'family: "{entry.family}" is for {made_for}, but {says} ({names}); {_set(right)}'
     if own.model_types and fitting and entry.family not in fitting:
         return f'family: "{entry.family}", but {says}; {_set(right)}'
@@ -181,10 +178,10 @@ def _family_fault(
     return None
 
 
-def _usual_family(kind: str | None, folder: Path) -> str:
+def _usual_family(kind: str | None, folder: Path) -> list[str]:
     if kind == "causal":
-        return "instruct" if _has_chat_template(folder) else "completion"
-    return str(kind)
+        return ["instruct" if _has_chat_template(folder) else "completion"]
+    return ["entailment"] if kind == "entailment" else []
 
 
 def _set(families: Sequence[str]) -> str:
@@ -204,7 +201,7 @@ def _kind(config: Mapping[str, Any]) -> str | None:
         return "encoder-decoder"
     if "text_config" in config or any(name.endswith(("ForCausalLM", "LMHeadModel")) for name in names):
         return "causal"
-    return "extractive" if any(name.endswith(("Model", "ForMaskedLM")) for name in names) else None
+    return "encoder" if any(name.endswith("ForMaskedLM") for name in names) else None
 
 
 def _labelled(families: Sequence[str], folder: Path, languages: Languages) -> list[str]:
@@ -234,10 +231,7 @@ def _position_faults(entry: ModelEntry, config: Mapping[str, Any]) -> Iterator[s
         return
     source, new = entry.max_source_tokens, entry.max_new_tokens
     have = f"the model's {most} positions"
-    if entry.kind == "extractive":
-        if (window := SentenceEncoder.max_tokens) > most:
-            yield f"family: {window} tokens of a sentence are read, more than {have}; take another model"
-    elif entry.kind == "causal":
+    if entry.kind == "causal":
         room = most - new
         if room < 8:
             yield f"max_new_tokens: {new} leaves no room in {have}; set max_new_tokens = {max(1, most // 2)}"
@@ -305,6 +299,9 @@ def inspect(
     if entry.weights == "elsewhere":
         _tell_server(found, entry, ServerCodec(entry, languages), secret)
         return found
+    if entry.weights == "none":
+        found.notes.append("it needs no files")
+        return found
     if entry.path is None and store.state(entry) == "not pulled":
         found.problems.append(f"it is not here; `dragoman models pull {entry.name}` fetches it")
         return found
@@ -331,9 +328,7 @@ def inspect(
         found.problems += (faults := _faults(entry, folder, languages))
         if any(fault.startswith("family:") for fault in faults):
             return found  # fed as another family's, all else would be wrong too
-        if entry.kind == "extractive":
-            _tell_encoder(found, entry, store.plain_tokenizer(entry))
-        elif entry.kind == "entailment":
+        if entry.kind == "entailment":
             _tell_judge(found, entry, store.tokenizer(entry), folder)
         else:
             tokenizer, config = store.plain_tokenizer(entry), store.generation_config(entry)
@@ -652,21 +647,6 @@ class _Pieces:
         return [(self.one(number), number) for number in ids]
 
 
-def _tell_encoder(found: Inspection, entry: ModelEntry, tokenizer: Any) -> None:
-    form = entry.prompt.get("summarize", "{text}")
-    has = entry.languages or entry.trained_languages
-
-    def feed(text: str) -> Sequence[int]:
-        ids: Sequence[int] = tokenizer(form.replace("{text}", text)).input_ids
-        return ids
-
-    language = "en" if "en" in has or not has else has[0]
-    text = _sentence(language)
-    found.fed.append(Fed("summarize", language, None, text, _Pieces(tokenizer).of(feed(text))))
-    for each in _paragraphs(has):
-        _tell_unknown(found, entry, each, tokenizer, feed)
-
-
 def _tell_judge(found: Inspection, entry: ModelEntry, tokenizer: Any, folder: Path) -> None:
     judge = JUDGES[FAMILIES[entry.family].judge]
     labels = _json(folder / "config.json").get("id2label") or {0: "LABEL_0", 1: "LABEL_1"}
@@ -704,7 +684,7 @@ def _tell_unknown(
     texts = [each for each in letters if list(feed(each)).count(unk) > around.count(unk)]
     found.unknown[language] = Unknown(number, unknown, texts)
     if unknown > MOST_UNKNOWN * number:
-        key = next((key for key in ("pairs", "languages", "trained_languages") if getattr(entry, key)), None)
+        key = next((key for key in ("pairs", "languages") if getattr(entry, key)), None)
         advice = f"take {language} out of {key}" if key else "set languages = those that the model reads"
         if key == "languages" and "translate" in entry.tasks:
             advice += ", or set pairs = the directions that it has"

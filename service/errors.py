@@ -12,13 +12,18 @@ log = logging.getLogger(__name__)
 
 
 class StoreUnavailable(DragomanError):
-    """A file of the service cannot be read or written. The message, which callers read, names no folder."""
+    """The database, or a file of the service, cannot be read or written.
 
-    def __init__(self, kept: str, file: Path, reason: Exception):
+    The message, which callers read, names no folder and no host; `where` is for the operator. `file` is None
+    for a database on a server.
+    """
+
+    def __init__(self, kept: str, file: Path | None, reason: BaseException):
         why = reason.strerror if isinstance(reason, OSError) and reason.strerror else str(reason)
-        super().__init__(f"{kept} ({file.name}) cannot be used: {why}")
-        self.file = file
-        log.error("%s in %s cannot be used: %s", kept, file, reason)
+        named = "" if file is None else f" ({file.name})"
+        super().__init__(f"{kept}{named} cannot be used" + ("" if file is None else f": {why}"))
+        self.where = why if file is None else f"in {file.parent}"
+        log.error("%s in %s cannot be used: %s", kept, file or "DRAGOMAN_DATABASE", reason)
 
 
 class MissingExtra(DragomanError):

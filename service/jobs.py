@@ -76,7 +76,7 @@ class JobService:
     ):
         settings = self._settings = runtime.settings
         self.store = JobStore(settings)
-        self.idempotency = IdempotencyStore(settings.data_dir / "idempotency.sqlite")
+        self.idempotency = IdempotencyStore(runtime.database)
         self._runtime = runtime
         self._keys = OutputKeys(runtime.pool, runtime.store)
         self._callbacks = Callbacks(self.store, settings, waits_s=waits_s, resolve=resolve, tls=tls)

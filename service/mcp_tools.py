@@ -30,11 +30,11 @@ from service.answers import (
 )
 from service.errors import with_allowed
 from service.options import CheckBody, CleanBody, SummarizeBody, TranslateBody, inputs
-from service.store.glossaries import Glossaries
 from service.validation import validated
 
 if TYPE_CHECKING:
     from service.runtime import Runtime
+    from service.store.glossaries import Glossaries
 
 B = TypeVar("B", bound=BaseModel)
 
@@ -75,7 +75,7 @@ def tool_server(
     *,
     charge: Callable[[Sequence[str]], None] = lambda texts: None,
     in_child: Callable[..., Any] = lambda function, *arguments, field: function(*arguments),
-    glossaries: Glossaries | None = None,
+    glossaries: "Glossaries | None" = None,
 ) -> MCPServer[Any]:
     """Return a server of the four tools, for any transport.
 

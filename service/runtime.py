@@ -4,9 +4,9 @@ import gc
 import os
 import time
 from collections.abc import Callable, Sequence
-from functools import partial
+from functools import cached_property, partial
 from pathlib import Path
-from typing import TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
 from models.better import BetterModels, Betters
 from models.catalog import Catalog, ModelEntry, load_sets
@@ -29,10 +29,13 @@ from service.engine_supervisor import ENGINES
 from service.settings import Settings
 from service.shared import SharedLoadProgress, SharedState
 from service.shares import CALLER, READERS_FOR_EACH_CORE, TEXT, TEXTS, Shares, idle
-from service.store.glossaries import Glossaries
-from service.store.keys import Keys
+from service.store.database import Database
 from service.store.suggestions import Suggestions
-from service.store.translation_memory import TranslationMemory
+
+if TYPE_CHECKING:
+    from service.store.glossaries import Glossaries
+    from service.store.keys import Keys
+    from service.store.translation_memory import TranslationMemory
 
 T = TypeVar("T")
 
@@ -71,9 +74,7 @@ class Runtime:
             lambda entry: chosen(entry) or (listed(entry) and here(entry)), self.store.missing
         )
         self.detector = LanguageDetector()
-        self.glossaries = Glossaries(settings.data_dir / "glossaries.sqlite", self.languages)
-        self.translation_memory = TranslationMemory(settings.data_dir / "memory.sqlite", self.languages)
-        self.keys = Keys(settings.data_dir)
+        self.database = Database(settings.data_dir, settings.database)
         self.suggestions = Suggestions(settings.data_dir / "suggestions.jsonl")
         self._on_batch = on_batch
         self._maker = engine_maker(settings, self.store, on_batch)
@@ -115,6 +116,29 @@ class Runtime:
             better=self.better,
             read_page=read_apart if strangers else read_page,
         )
+
+    # Most commands keep nothing, and do without SQLAlchemy, whose import takes a fifth of a second.
+
+    @cached_property
+    def keys(self) -> "Keys":
+        """The API keys."""
+        from service.store.keys import Keys
+
+        return Keys(self.database)
+
+    @cached_property
+    def glossaries(self) -> "Glossaries":
+        """The stored glossaries."""
+        from service.store.glossaries import Glossaries
+
+        return Glossaries(self.database, self.languages)
+
+    @cached_property
+    def translation_memory(self) -> "TranslationMemory":
+        """The stored translation memories."""
+        from service.store.translation_memory import TranslationMemory
+
+        return TranslationMemory(self.database, self.languages)
 
     @property
     def device(self) -> str:
@@ -219,6 +243,7 @@ class Runtime:
         self.pool.close()
         if self._apart is not None:
             self._apart.close()
+        self.database.close()
         gc.unfreeze()  # or libraries tell, at the very end, that what was never collected leaked
 
 

@@ -121,7 +121,7 @@ class Settings(BaseSettings):
 
     models: str = Field(
         DEFAULT,
-        description="The model set for requests that name no model: `auto`, `bundled`, `multilingual`, "
+        description="The model set for requests that name no model: `auto`, `bundled`, "
         "`fast`, `good` or `instruct`; `dragoman models sets` lists what each needs. `auto` starts with the "
         "bundled models and downloads better ones in the background; `bundled` downloads nothing; the "
         "others download missing models at the first start.",
@@ -151,6 +151,13 @@ class Settings(BaseSettings):
     data_dir: Path = Field(
         default_factory=lambda: Path(platformdirs.user_data_dir("dragoman")),
         description="The folder for data: jobs, glossaries, keys, translation memories, suggestions.",
+    )
+    database: str | None = Field(
+        None,
+        pattern=r"^postgresql\+psycopg://",
+        repr=False,
+        description="A PostgreSQL database, version 15 or newer, for the data in place of a file in the data "
+        "folder: `postgresql+psycopg://user:password@host/name` (needs the extra `postgresql`).",
     )
     offline: bool = Field(False, description="Never contact the model hub.")
     device: Literal["auto", "cpu", "cuda"] = Field(

@@ -6,6 +6,7 @@ more is refused at once, or waits for a turn; turns go round the callers. Knows 
 """
 
 import math
+import re
 import threading
 import time
 from collections import Counter, OrderedDict, deque
@@ -204,9 +205,17 @@ def table() -> str:
     return "\n".join(["| | in all | of one caller | beyond it |", "|---|---|---|---|", *rows])
 
 
+_WITH_PORT = re.compile(r"\[([^\]]+)\](?::\d+)?|([\d.]+):\d+")
+
+
 @lru_cache(maxsize=4096)
 def named(address: str) -> str:
-    """The caller at an address, or in the network that an IPv6 address is in; the name does not tell it."""
+    """The caller at an address, or in the network that an IPv6 address is in; the name does not tell it.
+
+    A port, which some proxies write with the address, does not count.
+    """
+    if (with_port := _WITH_PORT.fullmatch(address)) is not None:
+        address = with_port[1] or with_port[2]
     try:
         parsed = ip_address(address)
     except ValueError:  # a local socket
@@ -221,12 +230,12 @@ def named(address: str) -> str:
 def stored_shares(caller: str, owner: str | None) -> list[tuple[str, str, str | None, int]]:
     """Return whose rows in a table of `caller` and `owner` count together with the caller's, and how far.
 
-    A share has its name in words, an SQL condition and its value, and the number of callers' limits that it
+    A share has its name in words, a column and its value, and the number of callers' limits that it
     holds: the caller has one limit, and all callers without a key have a few between them.
     """
-    own: list[tuple[str, str, str | None, int]] = [("this caller", "caller = ?", caller, 1)]
+    own: list[tuple[str, str, str | None, int]] = [("this caller", "caller", caller, 1)]
     if owner is None:
-        own.append(("all callers without a key", "owner IS ?", None, ANONYMOUS_SHARES))
+        own.append(("all callers without a key", "owner", None, ANONYMOUS_SHARES))
     return own
 
 

@@ -30,11 +30,11 @@ from service.options import (
 )
 from service.problems import problem
 from service.settings import Settings
-from service.store.glossaries import Glossaries
 from service.store.results import PROBLEM, StoredResult
 
 if TYPE_CHECKING:
     from service.runtime import Runtime
+    from service.store.glossaries import Glossaries
 
 Request = SummaryRequest | TranslationRequest
 
@@ -56,7 +56,7 @@ class PlannedTask:
 
 
 def request_maker(
-    options: Options, runtime: "Runtime | None" = None, glossaries: Glossaries | None = None
+    options: Options, runtime: "Runtime | None" = None, glossaries: "Glossaries | None" = None
 ) -> Callable[..., Any]:
     """Return the function that makes a request of these options and a `text` or `html`.
 
@@ -78,7 +78,7 @@ def request_maker(
 
 
 def named_terms(
-    runtime: "Runtime", glossaries: Glossaries, named: str, source: str, target: str
+    runtime: "Runtime", glossaries: "Glossaries", named: str, source: str, target: str
 ) -> Callable[[str], Mapping[str, str]]:
     """Return a function from a text to its terms, by the glossary with this id or name.
 
@@ -149,7 +149,7 @@ def of_document(
     runtime: "Runtime",
     form: DocumentForm,
     data: bytes,
-    glossaries: Glossaries,
+    glossaries: "Glossaries",
     *,
     limits: Settings,
     in_child: Callable[..., Any],

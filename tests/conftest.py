@@ -19,6 +19,7 @@ from typing import Any
 import pytest
 import tiny_models
 from compat_server import CompatServer
+from databases import PostgreSQL, program
 from hub import Hub, point_here
 from hypothesis import HealthCheck
 from hypothesis import settings as hypothesis_settings
@@ -26,6 +27,7 @@ from hypothesis import settings as hypothesis_settings
 from models.catalog import Catalog, ModelEntry
 from models.languages import Languages
 from models.store import Store
+from service.store.database import Database
 
 # A machine may be busy, and the fixtures that go with examples are the same for each of them.
 hypothesis_settings.register_profile(
@@ -98,3 +100,29 @@ def compat_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[CompatSe
     server = CompatServer(folder, max_request_characters=30_000, first_s=0.5, every_s=0.3)
     yield server
     server.kill()
+
+
+@pytest.fixture(scope="session")
+def postgresql() -> Iterator[PostgreSQL]:
+    if program("initdb") is None:
+        pytest.skip("PostgreSQL is not installed (Debian's package `postgresql`)")
+    server = PostgreSQL()
+    yield server
+    server.close()
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def database_url(request: pytest.FixtureRequest) -> str | None:
+    """What DRAGOMAN_DATABASE is: nothing, for a file in the data folder, or a new PostgreSQL database."""
+    if request.param == "sqlite":
+        return None
+    server: PostgreSQL = request.getfixturevalue("postgresql")
+    return server.new_database()
+
+
+@pytest.fixture
+def database(tmp_path: Path, database_url: str | None) -> Iterator[Database]:
+    """An empty database, of both kinds in turn."""
+    database = Database(tmp_path, database_url)
+    yield database
+    database.close()

@@ -1,15 +1,13 @@
 """Extractive summaries: selects an article's best sentences, and cuts one down to a headline.
 
 Of a text that is written top-down, as news is, the first sentences are taken. Of any other, those that are
-central, new, and name what the text keeps naming. `ScoreWeights` says how the coefficients were fitted and
-what they score. Knows no engine and generates no text.
+central, new, and name what the text keeps naming. Knows no engine and generates no text.
 """
 
 import math
 import re
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass
 from zlib import crc32
 
 import numpy as np
@@ -19,15 +17,14 @@ from models.checks.language.negation import possible
 from models.checks.language.reading import Reading
 from models.choices import AIM
 from models.steps import Steps
-from models.summarize.encoder import Embeddings, SentenceEncoder
 from models.text.sentences import UNSPACED
 
-SENTENCES_AT_ONCE = 64
-"""Between two checkpoints; a quarter of a second's work, about."""
 _HEADLINES = 8
 """The best sentences that are cut, to see which becomes a good headline."""
 _TOO_LONG = 0.25
 """Against a headline of twice MOST_WORDS, in units of a sentence's score; on a plateau from 0.1 to 0.3."""
+_LATER = 0.2
+"""Against each sentence after the first of a text that is written top-down."""
 _POINTS_BACK = 0.1
 """Against a headline that begins with a word for what was named before."""
 _PRONOUN = re.compile(r"(?:He|She|It|They|We|I|This|That|These|Those|His|Her|Its|Their|You|There)\b")
@@ -54,7 +51,7 @@ _ABBREVIATION = re.compile(
 )
 
 DIMENSION = 1024
-"""Of the vectors that need no encoder."""
+"""Of a sentence's vector."""
 _CHECKPOINT_SENTENCES = 512
 
 _FEWEST_WORDS = 5
@@ -73,38 +70,18 @@ _LABEL = re.compile(
 Floats = NDArray[np.float64]
 
 
-@dataclass(frozen=True, slots=True)
-class ScoreWeights:
-    """The weights of a sentence's traits, in units of cosine similarity to the article's theme.
-
-    Fitted on two kinds of articles. 900 BBC articles of 2004-05, of which 45% of the sentences are marked as
-    chosen, say that `shared` matters: without it 64% of a short summary's words
-    lie in marked sentences, with it 68%. They say little of how much the beginning counts and what a
-    repetition costs. The other weights are therefore the middle of a plateau on the 100 articles that
-    `bench/rouge.py` scores: of 150 random settings, the mean gain in ROUGE over the article's first words
-    for each value of each weight. So the figures there are not of unseen articles; and on 50 articles two
-    points are noise.
-    """
-
-    decay: float = 0.75
-    """The article's theme is the mean of its sentences, each weighing this much of the one before."""
-    first: float = 0.1
-    """For the article's first sentence."""
-    late: float = 0.1
-    """Against a sentence, for each e-fold of its number."""
-    shared: float = 0.7
-    """For terms that other sentences have too."""
-    length: float = 0.15
-    """For each e-fold of words over 20, to at most half of one."""
-    quotation: float = 0.1
-    """Against a sentence that opens with a quotation mark."""
-    repetition: float = 0.6
-    """Against likeness to a chosen sentence, in units of cosine similarity."""
-
-
-FITTED = ScoreWeights()
-UNORDERED = ScoreWeights(decay=1.0, first=0.0, late=0.0)
-"""For a text that is not written top-down."""
+# The weights of a sentence's traits, in units of cosine similarity to the article's theme. 900 BBC articles
+# of 2004-05, of which 45% of the sentences are marked as chosen, say that _SHARED matters: without it 64% of
+# a short summary's words lie in marked sentences, with it 68%. The others are the middle of a plateau on the
+# 100 articles that `bench/rouge.py` scores.
+_SHARED = 0.7
+"""For terms that other sentences have too."""
+_LENGTH = 0.15
+"""For each e-fold of words over 20, to at most half of one."""
+_QUOTATION = 0.1
+"""Against a sentence that opens with a quotation mark."""
+_REPETITION = 0.6
+"""Against likeness to a chosen sentence, in units of cosine similarity."""
 _BEGINNING = 6
 """Sentences that tell whether a text is written top-down, and at most a third of them."""
 _MOST_BEHIND = 0.33
@@ -113,35 +90,30 @@ scores, 6 are further behind; of the same with their halves swapped 32, backward
 
 
 def pick_sentences(
-    sentences: Sequence[str],
-    encoder: SentenceEncoder | None,
-    *,
-    max_words: int,
-    max_sentences: int | None = None,
+    sentences: Sequence[str], *, max_words: int, max_sentences: int | None = None
 ) -> Steps[list[int]]:
     """The numbers of the sentences to take, in order, of at most `max_words` words together.
 
-    The first ones of a text that is written top-down; else the best by `encoder`, or by their words where it
-    is None, as it does not know the language. The first sentence taken may alone be longer. Empty only if
-    there is no sentence.
+    The first ones of a text that is written top-down, else the best. The first sentence taken may alone be
+    longer. Empty only if there is no sentence.
     """
     if not sentences:
         return []
     rows = yield from embedded(sentences)
-    if is_top_down(sentences, rows):
-        return choose(sentences, None, max_words=max_words, max_sentences=max_sentences)
-    if encoder is not None:
-        rows = yield from _embedded(sentences, encoder)
-    return choose(sentences, rows, max_words=max_words, max_sentences=max_sentences, weights=UNORDERED)
+    first = is_top_down(sentences, rows)
+    return choose(sentences, None if first else rows, max_words=max_words, max_sentences=max_sentences)
 
 
-def pick_headline(
-    sentences: Sequence[str], encoder: SentenceEncoder | None, language: str, *, max_words: int
-) -> Steps[tuple[int, str]]:
+def pick_headline(sentences: Sequence[str], language: str, *, max_words: int) -> Steps[tuple[int, str]]:
     """The number of a sentence of at most `max_words` words, and the headline that it is cut to."""
-    rows = yield from _embedded(sentences, encoder)
+    rows = yield from embedded(sentences)
+    fit = _fit(sentences)
+    first = is_top_down(sentences, rows)
+    values = -_LATER * np.arange(len(fit)) if first else score([sentences[i] for i in fit], rows[fit])
+    ranked = sorted(zip(map(float, values), fit, strict=True), key=lambda each: -each[0])
+    short = [each for each in ranked if count_words(sentences[each[1]]) <= max_words] or ranked
     best, found = float("-inf"), (0, "")
-    for number, value in best_first(sentences, rows, max_words=max_words)[:_HEADLINES]:
+    for value, number in short[:_HEADLINES]:
         cut = headline(sentences[number], language)
         value -= _TOO_LONG * max(0, count_words(cut) - MOST_WORDS) / MOST_WORDS
         value -= _POINTS_BACK * (_PRONOUN.match(cut) is not None)
@@ -157,7 +129,7 @@ def pick_headline(
 def is_top_down(sentences: Sequence[str], embeddings: NDArray[np.float32]) -> bool:
     """Return whether the first sentences say what the text keeps saying, as those of news do."""
     fit = _fit(sentences)
-    values = score([sentences[i] for i in fit], embeddings[fit], UNORDERED)
+    values = score([sentences[i] for i in fit], embeddings[fit])
     first = values[: min(_BEGINNING, len(values) // 3)]
     return not len(first) or bool(values.mean() - first.mean() <= _MOST_BEHIND * values.std())
 
@@ -168,7 +140,6 @@ def choose(
     *,
     max_words: int,
     max_sentences: int | None = None,
-    weights: ScoreWeights = FITTED,
 ) -> list[int]:
     """The numbers of the sentences to take, in the article's order.
 
@@ -186,20 +157,10 @@ def choose(
     if embeddings is None:
         scores, vectors = -np.arange(len(fit), dtype=np.float64), np.zeros((len(fit), 1), dtype=np.float32)
     else:
-        scores = score([sentences[i] for i in fit], embeddings[fit], weights)
-        vectors = embeddings[fit] * math.sqrt(weights.repetition)
+        scores = score([sentences[i] for i in fit], embeddings[fit])
+        vectors = embeddings[fit] * math.sqrt(_REPETITION)
     taken = _take(scores, vectors, words[fit], max_words, most)
     return sorted(fit[i] for i in taken)
-
-
-def best_first(
-    sentences: Sequence[str], embeddings: NDArray[np.float32], *, max_words: int
-) -> list[tuple[int, float]]:
-    """Return sentences of at most `max_words` words, by number, with their scores; all, if none is short."""
-    fit = _fit(sentences)
-    scores = score([sentences[i] for i in fit], embeddings[fit])
-    found = sorted(zip(fit, map(float, scores), strict=True), key=lambda each: -each[1])
-    return [each for each in found if count_words(sentences[each[0]]) <= max_words] or found
 
 
 def _fit(sentences: Sequence[str]) -> list[int]:
@@ -230,23 +191,17 @@ def _take(
     return taken
 
 
-def score(
-    sentences: Sequence[str], embeddings: NDArray[np.float32], weights: ScoreWeights = FITTED
-) -> Floats:
+def score(sentences: Sequence[str], embeddings: NDArray[np.float32]) -> Floats:
     """Return how well each sentence would begin a summary of them all."""
-    n = len(sentences)
-    place = np.arange(n)
-    theme = (embeddings * (weights.decay**place)[:, None]).sum(axis=0)
+    theme = embeddings.sum(axis=0)
     theme /= max(float(np.linalg.norm(theme)), 1e-9)
     words = np.array([count_words(sentence) for sentence in sentences])
     quoted = np.array([_OPENS_WITH_QUOTE.match(sentence) is not None for sentence in sentences])
     scores: Floats = (
         embeddings @ theme
-        + weights.first * (place == 0)
-        - weights.late * np.log1p(place)
-        + weights.shared * _shared_terms(sentences)
-        + weights.length * np.minimum(np.log(np.maximum(words, 1) / _USUAL_WORDS), 0.5)
-        - weights.quotation * quoted
+        + _SHARED * _shared_terms(sentences)
+        + _LENGTH * np.minimum(np.log(np.maximum(words, 1) / _USUAL_WORDS), 0.5)
+        - _QUOTATION * quoted
     )
     return scores
 
@@ -290,23 +245,13 @@ def count_words(text: str) -> int:
 # ---------------------------------------------------------------------- vectors
 
 
-def _embedded(sentences: Sequence[str], encoder: SentenceEncoder | None) -> Steps[Embeddings]:
-    if encoder is None:
-        return (yield from embedded(sentences))
-    rows = []
-    for start in range(0, len(sentences), SENTENCES_AT_ONCE):
-        rows.append(encoder.embed(sentences[start : start + SENTENCES_AT_ONCE]))
-        yield None
-    return np.concatenate(rows)
-
-
-def embedded(sentences: Sequence[str]) -> Steps[Embeddings]:
-    """Sentences as unit vectors of their words' TF-IDF, for languages that an encoder does not know.
+def embedded(sentences: Sequence[str]) -> Steps[NDArray[np.float32]]:
+    """Sentences as unit vectors of their words' TF-IDF: [sentences, DIMENSION].
 
     Knows no language and loads nothing; a sentence without terms has a row of zeros. Terms share a fixed
     number of places by a hash with a sign (Weinberger and others, "Feature Hashing for Large Scale Multitask
-    Learning", 2009), so that a book takes no more room a sentence than a note. docs/models.md has the figures
-    by which it was preferred to the English encoder.
+    Learning", 2009), so that a book takes no more room a sentence than a note. docs/decisions.md has the
+    figures by which it was preferred to a sentence encoder.
     """
     having: Counter[str] = Counter()
     for start in range(0, len(sentences), _CHECKPOINT_SENTENCES):

@@ -348,19 +348,15 @@ class Summarizer:
         with self._pool.use(entry) as model:
             if isinstance(model, ExtractiveModel):
                 own = [" ".join(text.split()) for text in texts]
-                encoder, most = model.encoder if model.knows(language) else None, request.most_words
+                most = request.most_words
                 if request.length == "headline":
-                    number, cut = yield from pick_headline(own, encoder, language, max_words=most)
+                    number, cut = yield from pick_headline(own, language, max_words=most)
                     draft = Draft([_own(cut, spans[number])])
                 else:
                     picked = yield from pick_sentences(
-                        own, encoder, max_words=most, max_sentences=request.most_sentences
+                        own, max_words=most, max_sentences=request.most_sentences
                     )
                     draft = Draft([_own(own[i], spans[i]) for i in picked])
-                if not model.knows(language):
-                    names = ", ".join(map(self._languages.name, entry.trained_languages))
-                    told = self._languages.name(language)
-                    draft.notes.append(f"{entry.name} was trained on {names}: in {told} it picks less surely")
                 return draft
             assert isinstance(model, TextModel)  # noqa: S101 - the task of an entry decides its kind
             draft = yield from _write(model, request, texts, language, is_shown=is_shown)

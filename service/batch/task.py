@@ -18,7 +18,7 @@ from service.batch import preflight
 from service.batch.record import Content
 from service.batch.writers import dumps
 from service.store.results import StoredResult, TaskName
-from service.store.translation_memory import TmxPair, file_memory
+from service.store.tmx import TmxPair, file_memory
 from service.tasks import PlannedTask, Request
 
 if TYPE_CHECKING:

@@ -231,10 +231,12 @@ def _model(
         if problems := inspect(store, entry, Languages.load(), os.environ.get).problems:
             return "problem", f"{entry.name}: {'; '.join(problems)}"
         return "ok", f"{entry.name}: {entry.model} at {entry.url}, which answers"
+    if entry.weights == "none":
+        return "ok", f"{entry.name}: ready; needs no files"
     state: State = "ok"
     prepared = store.is_prepared(entry)
     engine = _engine(settings, entry, device)
-    if device == "cuda" and prepared and entry.kind not in ("extractive", "entailment"):
+    if device == "cuda" and prepared and entry.kind != "entailment":
         _, why = EngineMaker(store, device=settings.device).device_for(entry)
         if why:
             state, engine = "warning", f"run by CTranslate2 in int8 on the CPU, as {why}"
@@ -279,9 +281,7 @@ def _engine(settings: "Settings", entry: "ModelEntry", device: str) -> str:
     from models.engine_choice import kind_of
 
     where = "the GPU" if device == "cuda" else "the CPU"
-    if entry.kind == "extractive" and device == "cpu":
-        return "run by CTranslate2 in float32, as it writes nothing"
-    if entry.kind in ("extractive", "entailment"):
+    if entry.kind == "entailment":
         return f"run by torch on {where}, as it writes nothing"
     if entry.weights == "gguf":
         return "run by llama.cpp" + ("" if settings.device == "cpu" else ", on a GPU where it finds one")

@@ -1,5 +1,7 @@
 """`dragoman keys`: creates, lists and revokes API keys; a running server notices within seconds."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -14,7 +16,7 @@ if TYPE_CHECKING:
 def keys() -> None:
     """Create, list and revoke API keys.
 
-    Only their hashes are stored, in DRAGOMAN_DATA_DIR.
+    Only their hashes are stored, in DRAGOMAN_DATA_DIR or DRAGOMAN_DATABASE.
     """
 
 
@@ -34,7 +36,8 @@ def create(
     session: Session, name: str, rate: str | None, daily_characters: int | None, admin: bool, as_json: bool
 ) -> None:
     """Create a key and print it. It is shown only once: only its hash is stored."""
-    key, secret = _keys(session).create(name, rate=rate, daily_characters=daily_characters, admin=admin)
+    with _keys(session) as known:
+        key, secret = known.create(name, rate=rate, daily_characters=daily_characters, admin=admin)
     if as_json:
         write_json({**_row(key), "key": secret})
     else:
@@ -47,7 +50,8 @@ def create(
 @click.pass_obj
 def list_keys(session: Session, as_json: bool) -> None:
     """List all keys by their first characters; the keys themselves are not stored."""
-    rows = [_row(key) for key in _keys(session).all()]
+    with _keys(session) as known:
+        rows = [_row(key) for key in known.all()]
     if as_json:
         write_json(rows)
     elif rows:
@@ -61,14 +65,17 @@ def list_keys(session: Session, as_json: bool) -> None:
 @click.pass_obj
 def revoke(session: Session, key_id: str) -> None:
     """Revoke a key permanently."""
-    key = _keys(session).revoke(key_id)
+    with _keys(session) as known:
+        key = known.revoke(key_id)
     note(f"revoked key {key.id} of {key.name}")
 
 
-def _keys(session: Session) -> "Keys":
+@contextmanager
+def _keys(session: Session) -> Iterator["Keys"]:
     from service.store.keys import Keys
 
-    return Keys(session.settings().data_dir)
+    with session.database() as database:
+        yield Keys(database)
 
 
 def _row(key: "Key") -> dict[str, Any]:

@@ -121,7 +121,7 @@ def _error_line(error: Exception) -> tuple[str, int]:
     if isinstance(error, click.ClickException):
         return error.format_message(), FAILED
     if isinstance(error, StoreUnavailable):
-        return f"{error.message} (in {error.file.parent})", FAILED
+        return f"{error.message} ({error.where})", FAILED
     if isinstance(error, DragomanError):
         said = error.placed if isinstance(error, ModelUnavailable) else error.message
         if error.field is not None and error.field not in said:

@@ -251,7 +251,6 @@ def _positions(found: "Inspection") -> str:
     known = "not in config.json" if found.positions is None else str(found.positions)
     tokenizer = f"; the tokenizer says {found.model_max_length}" if found.model_max_length else ""
     read = {
-        "extractive": "sentences are read up to 256 tokens",
         "entailment": f"max_source_tokens {found.max_source_tokens}",
     }.get(found.kind, f"max_source_tokens {found.max_source_tokens}, max_new_tokens {found.max_new_tokens}")
     return f"{'relative, without a limit' if found.relative_positions else known}{tokenizer}; {read}"

@@ -16,7 +16,7 @@ from models.choices import TEXT_FORMATS
 if TYPE_CHECKING:
     from service.options import Options
     from service.store.results import TaskName
-    from service.store.translation_memory import TmxPair
+    from service.store.tmx import TmxPair
 
 F = TypeVar("F", bound=Callable[..., Any])
 T = TypeVar("T", bound="Options")
@@ -25,7 +25,7 @@ T = TypeVar("T", bound="Options")
 def read_glossary(_context: click.Context, parameter: click.Parameter, file: str | None) -> dict[str, str]:
     """Return the entries of a TSV file, or of a CSV file by its name; a parameter's callback."""
     from models.errors import InvalidInput
-    from service.store.glossaries import read_entries
+    from service.store.glossary_files import read_entries
 
     if file is None:
         return {}
@@ -41,7 +41,7 @@ def read_glossary(_context: click.Context, parameter: click.Parameter, file: str
 def read_memory(_context: click.Context, _parameter: click.Parameter, file: str | None) -> "list[TmxPair]":
     """Return the sentences of a TMX file; a parameter's callback."""
     from models.errors import InvalidInput
-    from service.store.translation_memory import read_tmx
+    from service.store.tmx import read_tmx
 
     if file is None:
         return []

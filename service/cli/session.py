@@ -9,7 +9,7 @@ import os
 import sys
 import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 
     from service.runtime import Runtime
     from service.settings import Settings
+    from service.store.database import Database
 
 INTERRUPTED = 130
 """The exit code after Ctrl-C."""
@@ -98,6 +99,15 @@ class Session:
         finally:
             runtime.close()
 
+    @contextmanager
+    def database(self) -> Iterator["Database"]:
+        """What the service keeps, without what runs models."""
+        from service.store.database import Database
+
+        settings = self.settings()
+        with closing(Database(settings.data_dir, settings.database)) as database:
+            yield database
+
     def opener(self, **given: Any) -> Callable[..., "Runtime"]:
         """Opens the same runtime in another process, but for settings that are given; it can be pickled.
 
@@ -106,7 +116,7 @@ class Session:
         """
         settings = self.settings(**{**self._all_models(), **given})
         unsaid = {"cache_dir", "data_dir", "summarize_model", "translate_model"}
-        left_out = {"callback_secret"} | (unsaid - settings.model_fields_set)
+        left_out = {"callback_secret", "database"} | (unsaid - settings.model_fields_set)
         return partial(_open_elsewhere, self._open_runtime, settings.model_dump(exclude=left_out))
 
     def _all_models(self) -> dict[str, Any]:

@@ -17,9 +17,11 @@ from service.cli.session import JSON, Session, count, note, write, write_json, w
 from service.documents.formats import BINARY
 
 if TYPE_CHECKING:
+    from service.store.database import Database
     from service.store.glossaries import Glossaries, Glossary
     from service.store.jobs import Job
-    from service.store.translation_memory import TmxPair, TranslationMemory
+    from service.store.tmx import TmxPair
+    from service.store.translation_memory import TranslationMemory
 
 KEY = click.option(
     "--key",
@@ -41,14 +43,14 @@ def _pair(*, required: bool = False) -> Callable[[F], F]:
     )
 
 
-def _caller(session: Session, key_id: str | None) -> str:
+def _caller(database: "Database", key_id: str | None) -> str:
     """Return the name under which the owner's data is counted. Raises InvalidInput for an unknown key."""
     from service.shares import KEY as OF_KEY
     from service.shares import named
     from service.store.keys import Keys
 
     if key_id is not None:
-        known = [key.id for key in Keys(session.settings().data_dir).all()]
+        known = [key.id for key in Keys(database).all()]
         if key_id not in known:
             raise InvalidInput(f"unknown key id: {key_id[:100]!r}", field="--key", allowed=known)
     return named("127.0.0.1") if key_id is None else f"{OF_KEY}{key_id}"
@@ -67,9 +69,11 @@ def glossary() -> None:
 
 @contextmanager
 def _glossaries(session: Session, key_id: str | None) -> Iterator["Glossaries"]:
-    caller = _caller(session, key_id)
-    with session.runtime() as runtime:
-        yield runtime.glossaries.of(key_id, caller)
+    from models.languages import Languages
+    from service.store.glossaries import Glossaries
+
+    with session.database() as database:
+        yield Glossaries(database, Languages.load()).of(key_id, _caller(database, key_id))
 
 
 @glossary.command("list", epilog="Example: dragoman glossary list --key 5f0c9a1e")
@@ -78,11 +82,11 @@ def _glossaries(session: Session, key_id: str | None) -> Iterator["Glossaries"]:
 @click.pass_obj
 def list_glossaries(session: Session, key_id: str | None, as_json: bool) -> None:
     """List the glossaries, the oldest first."""
-    from service.http.glossaries import render_glossary
-
     with _glossaries(session, key_id) as own:
         found = own.all()
     if as_json:
+        from service.http.glossaries import render_glossary
+
         write_json([render_glossary(each).model_dump(mode="json") for each in found])
     elif found:
         write_rows([_glossary_row(each) for each in found])
@@ -100,12 +104,13 @@ def show_glossary(
     session: Session, name: str, source: str | None, target: str | None, key_id: str | None, as_json: bool
 ) -> None:
     """Print the entries of the glossary with this name or id, as tab-separated lines."""
-    from service.http.glossaries import render_glossary
-    from service.store.glossaries import write_tsv
+    from service.store.glossary_files import write_tsv
 
     with _glossaries(session, key_id) as own:
         found = own.find(name)
         if as_json:
+            from service.http.glossaries import render_glossary
+
             entries = [own.entries(found.id, pair.source, pair.target) for pair in found.pairs]
             write_json(render_glossary(found, entries).model_dump(mode="json"))
         else:
@@ -176,9 +181,11 @@ def memory() -> None:
 
 @contextmanager
 def _memory(session: Session, key_id: str | None) -> Iterator["TranslationMemory"]:
-    caller = _caller(session, key_id)
-    with session.runtime() as runtime:
-        yield runtime.translation_memory.of(key_id, caller)
+    from models.languages import Languages
+    from service.store.translation_memory import TranslationMemory
+
+    with session.database() as database:
+        yield TranslationMemory(database, Languages.load()).of(key_id, _caller(database, key_id))
 
 
 @memory.command("list", epilog="Example: dragoman memory list")
@@ -206,7 +213,7 @@ def export_memory(
     session: Session, file: Path | None, source: str | None, target: str | None, key_id: str | None
 ) -> None:
     """Write the sentences to FILE, or to standard output, as TMX."""
-    from service.store.translation_memory import write_tmx
+    from service.store.tmx import write_tmx
 
     with _memory(session, key_id) as own:
         text = "".join(write_tmx(own.sentences(source, target)))
@@ -264,7 +271,8 @@ def list_jobs(session: Session, limit: int, key_id: str | None, as_json: bool) -
     """List the jobs, the newest first."""
     from service.store.jobs import JobStore
 
-    _caller(session, key_id)
+    with session.database() as database:
+        _caller(database, key_id)
     _write_jobs(session, JobStore(session.settings()).page(key_id, limit=limit), as_json)
 
 

@@ -115,7 +115,7 @@ def translate(
     """
     from service import tasks
     from service.options import TranslationOptions
-    from service.store.translation_memory import file_memory
+    from service.store.tmx import file_memory
 
     as_document = _is_document(output) and not as_json
     _check_output(output, file, (".pdf",), "a PDF is translated to plain text")

@@ -18,14 +18,8 @@ from service.http.responses import json_response
 from service.http.run_request import RequestRunner
 from service.options import LanguageCode
 from service.store.database import PairSize
-from service.store.glossaries import (
-    LONGEST_NAME,
-    Dictionary,
-    Glossaries,
-    Glossary,
-    read_entries,
-    write_tsv,
-)
+from service.store.glossaries import LONGEST_NAME, Dictionary, Glossaries, Glossary
+from service.store.glossary_files import read_entries, write_tsv
 from service.validation import STRICT, absent, validated
 
 if TYPE_CHECKING:

@@ -15,7 +15,7 @@ from service.http.responses import json_response
 from service.http.run_request import RequestRunner
 from service.options import LanguageCode
 from service.store.database import PairSize
-from service.store.translation_memory import TMX_TYPE, TmxPair, read_tmx, write_tmx
+from service.store.tmx import TMX_TYPE, TmxPair, read_tmx, write_tmx
 from service.validation import STRICT, validated
 
 if TYPE_CHECKING:

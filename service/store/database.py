@@ -1,21 +1,34 @@
-"""Opens SQLite files: private to their owner, prepared once, used in transactions."""
+"""Opens the one database: an SQLite file in the data folder, private to its owner, or PostgreSQL.
+
+It is made, or brought to this version, at its first use. SQLAlchemy is imported then: most commands do
+without it. Knows no table but by what it is given.
+"""
 
 import logging
 import sqlite3
 import threading
+import weakref
 from collections.abc import Iterator, Sequence
 from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from service.errors import StoreUnavailable
+from models.errors import InvalidInput
+from service.errors import StoreUnavailable, import_extra
+
+if TYPE_CHECKING:
+    from sqlalchemy import Connection, Engine, Executable
 
 log = logging.getLogger(__name__)
 
+FILE = "dragoman.db"
 LOCK_TIMEOUT_S = 30.0
 """The longest wait for another's transaction."""
-_KEYS_AT_ONCE = 500
+CONNECTIONS = 32
+"""The most of one process, each for as long as a transaction takes."""
+_AT_ONCE = 500
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,6 +41,136 @@ class PairSize:
 
 
 class Database:
+    """A folder's file, or with `url` a PostgreSQL database. Threads may share it; a fork may not.
+
+    All methods raise StoreUnavailable where the database raises.
+    """
+
+    def __init__(self, folder: Path, url: str | None = None):
+        self.folder = folder
+        self._file = folder / FILE if url is None else None
+        self._url = url
+        self._lock = threading.Lock()
+        self._engine: Engine | None = None
+
+    @property
+    def empty(self) -> bool:
+        """True if nothing was ever kept; asking makes no file."""
+        # Older versions' files are copied when it is opened.
+        return self._file is not None and not (self._file.exists() or any(self.folder.glob("*.sqlite")))
+
+    @contextmanager
+    def transaction(self, *, write: bool = True, alone: str | None = None) -> Iterator["Connection"]:
+        """Open a connection in a transaction, which is committed unless something is raised.
+
+        A transaction that writes by what it has read says `alone` what it is about: no other one of that name
+        runs meanwhile. (In SQLite no other one runs that writes.) Raises InvalidInput for a value that the
+        database cannot hold.
+        """
+        from sqlalchemy.exc import DataError, DBAPIError, SQLAlchemyError
+
+        try:
+            with _begin(self._opened(), write, alone) as db:
+                yield db
+        except DataError as error:  # PostgreSQL has no NUL in texts
+            raise InvalidInput(f"a value cannot be stored: {error.orig}", allowed="no NUL") from error
+        except (SQLAlchemyError, sqlite3.Error, OSError) as error:
+            reason = error.orig if isinstance(error, DBAPIError) and error.orig else error
+            raise StoreUnavailable("the database", self._file, reason) from error
+
+    def read(self, query: "Executable") -> Sequence[Any]:
+        """Return the rows of one query."""
+        with self.transaction(write=False) as db:
+            return db.execute(query).all()
+
+    def write(self, statement: "Executable") -> int:
+        """Run one statement; return how many rows it changed."""
+        with self.transaction() as db:
+            return db.execute(statement).rowcount
+
+    def close(self) -> None:
+        """Close the connections that nobody uses; the next use opens new ones."""
+        with self._lock:
+            if self._engine is not None:
+                self._engine.dispose()
+                self._engine = None
+
+    # ------------------------------------------------------------------ inside
+
+    def _opened(self) -> "Engine":
+        with self._lock:
+            if self._engine is None or not (self._file is None or self._file.exists()):
+                self._engine = self._open()
+            return self._engine
+
+    def _open(self) -> "Engine":
+        from sqlalchemy import URL, create_engine, event
+
+        from service.store.migrations import is_current, migrate
+        from service.store.old_files import copy_old_files
+
+        options: dict[str, Any] = {}
+        url = self._url or URL.create("sqlite", database=str(self._file))
+        if self._file is not None:
+            private(self._file)
+            with closing(sqlite3.connect(self._file, timeout=LOCK_TIMEOUT_S)) as file:
+                file.executescript("PRAGMA auto_vacuum = FULL; PRAGMA journal_mode = WAL;")
+            # A connection goes from thread to thread, and transactions begin as `_begin` says.
+            arguments = {"timeout": LOCK_TIMEOUT_S, "check_same_thread": False, "isolation_level": None}
+            options["connect_args"] = arguments
+        else:
+            import_extra("psycopg", what="DRAGOMAN_DATABASE", extra="postgresql")
+            options["pool_pre_ping"] = True  # a database that was restarted is connected to anew
+        engine = create_engine(
+            url,
+            max_overflow=CONNECTIONS - 5,
+            pool_timeout=LOCK_TIMEOUT_S,
+            hide_parameters=True,  # they are callers' texts, and errors go into the log
+            **options,
+        )
+        weakref.finalize(self, engine.dispose)
+        if self._file is not None:
+            event.listen(engine, "connect", lambda db, _: db.execute("PRAGMA foreign_keys = ON"))
+        with _begin(engine, write=False) as db:
+            current = is_current(db)
+        if not current:
+            with _begin(engine, alone="schema") as db:
+                migrate(db)
+        copy_old_files(self.folder, partial(_begin, engine))
+        return engine
+
+
+@contextmanager
+def _begin(engine: "Engine", write: bool = True, alone: str | None = None) -> Iterator["Connection"]:
+    if not write and engine.dialect.name != "sqlite":
+        # Without a BEGIN and a COMMIT of its own; PostgreSQL's statements read what is committed, each anew.
+        engine = engine.execution_options(isolation_level="AUTOCOMMIT")
+    with engine.begin() as db:
+        if engine.dialect.name == "sqlite":
+            db.exec_driver_sql("BEGIN IMMEDIATE" if write else "BEGIN")
+        elif alone is not None:
+            db.exec_driver_sql("SELECT pg_advisory_xact_lock(hashtextextended(%s, 0))", (alone,))
+        yield db
+
+
+def private(file: Path) -> None:
+    """Make the file if it does not exist, and let its owner alone read it, and any folder made for it.
+
+    SQLite gives the files that it makes beside it the same mode; those that others can read are put right.
+    """
+    file.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    if not file.exists():
+        file.touch(mode=0o600)
+    for each in (file, *(file.with_name(file.name + end) for end in ("-wal", "-shm"))):
+        with suppress(OSError):  # it does not exist, or another user's, which works as it is
+            if each.stat().st_mode & 0o077:
+                each.chmod(0o600)
+
+
+# ---------------------------------------------------------------------- for what has a file of its own still
+
+
+class SqliteFile:
     """One file, made at its first use. Threads may share it.
 
     `kept` names the content in messages; `tables` are SQL that may run again and again. All methods raise
@@ -87,20 +230,6 @@ class Database:
         return db
 
 
-def private(file: Path) -> None:
-    """Make the file if it does not exist, and let its owner alone read it, and any folder made for it.
-
-    SQLite gives the files that it makes beside it the same mode; those that others can read are put right.
-    """
-    file.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-    if not file.exists():
-        file.touch(mode=0o600)
-    for each in (file, *(file.with_name(file.name + end) for end in ("-wal", "-shm"))):
-        with suppress(OSError):  # it does not exist, or another user's, which works as it is
-            if each.stat().st_mode & 0o077:
-                each.chmod(0o600)
-
-
 def rows_in(
     db: sqlite3.Connection, query: str, keys: Sequence[bytes | str], *before: object
 ) -> Iterator[Any]:
@@ -108,6 +237,6 @@ def rows_in(
 
     The query runs for a few hundred keys at a time, as SQLite bounds the number of parameters.
     """
-    for start in range(0, len(keys), _KEYS_AT_ONCE):
-        some = keys[start : start + _KEYS_AT_ONCE]
+    for start in range(0, len(keys), _AT_ONCE):
+        some = keys[start : start + _AT_ONCE]
         yield from db.execute(query % ",".join("?" * len(some)), [*before, *some])

@@ -23,7 +23,7 @@ from models.errors import DragomanError, Overloaded
 from service.errors import StoreUnavailable, UnknownJob
 from service.settings import Settings
 from service.shares import MAX_JOB_BYTES, MAX_QUEUED_JOBS, MAX_QUEUED_JOBS_PER_CALLER, stored_shares
-from service.store.database import Database, rows_in
+from service.store.database import SqliteFile, rows_in
 from service.store.results import JSON, StoredResult, TaskName, packed, unpacked
 
 Form = Literal["text", "html", "texts", "document"]
@@ -212,7 +212,7 @@ class JobStore:
     """The jobs in a data folder. It may be shared, by threads and by processes."""
 
     def __init__(self, settings: Settings):
-        self._database = Database(settings.data_dir / "jobs.sqlite", "the jobs", _TABLES)
+        self._database = SqliteFile(settings.data_dir / "jobs.sqlite", "the jobs", _TABLES)
 
     # ------------------------------------------------------------------ for callers
 
@@ -326,7 +326,7 @@ class JobStore:
         if everybody_s >= MAX_QUEUED_JOBS and (own or new.owner is None):
             raise Overloaded(f"the queue is full: {everybody_s} jobs are waiting", retry_after_s=30.0)
         for whose, which, value, share in stored_shares(new.caller, new.owner):
-            query = f"SELECT coalesce(sum(bytes), 0) FROM job WHERE {which}"  # noqa: S608 - of constants
+            query = f"SELECT coalesce(sum(bytes), 0) FROM job WHERE {which} IS ?"  # noqa: S608 - of constants
             (kept,) = db.execute(query, (value,)).fetchone()
             if kept + size > share * MAX_JOB_BYTES:
                 raise Overloaded(
@@ -472,7 +472,7 @@ class ResultFile:
 
     def __init__(
         self,
-        database: Database,
+        database: SqliteFile,
         job: Job,
         items: Sequence[tuple[int, int | None, str, str | None, str]],
         when_read: Callable[[], None],

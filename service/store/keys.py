@@ -1,43 +1,26 @@
-"""API keys in SQLite: owner and quotas. Only a hash of the key is stored.
+"""API keys: owner and quotas. Only a hash of the key is stored.
 
 A key is 32 random bytes, so a plain SHA-256 of it cannot be searched.
 """
 
 import hashlib
 import secrets
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, fields, replace
 from datetime import UTC, datetime
-from pathlib import Path
+from typing import Any
+
+from sqlalchemy import Row, Select, insert, select, update
 
 from models.errors import InvalidInput
 from service.errors import RevokedKey, UnknownKey
 from service.settings import checked_rate
 from service.store.database import Database
+from service.store.schema import api_key
 
-FILE = "keys.sqlite"
 START = "drg_"
 SHOWN = len(START) + 6
 """Characters of a key that are kept and shown, so that its holder can tell it from others."""
 LONGEST_NAME = 200
-
-_TABLE = """
-CREATE TABLE IF NOT EXISTS key (
-    id TEXT PRIMARY KEY,
-    name TEXT NOT NULL,
-    prefix TEXT NOT NULL,
-    hash BLOB NOT NULL,
-    created TEXT NOT NULL,
-    revoked TEXT,
-    rate TEXT,
-    daily_characters INTEGER
-);
-CREATE INDEX IF NOT EXISTS key_by_hash ON key (hash);
-CREATE TABLE IF NOT EXISTS admin (
-    id TEXT PRIMARY KEY REFERENCES key (id)
-);
-"""
-_COLUMNS = "id, name, prefix, created, revoked, rate, daily_characters"
-_IS_ADMIN = "EXISTS (SELECT 1 FROM admin WHERE admin.id = key.id)"
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,12 +39,14 @@ class Key:
     """True if it may have the server fetch models."""
 
 
-class Keys:
-    """The keys in a folder's file, which is made with the first key. It may be shared."""
+_KEYS = select(*(api_key.c[field.name] for field in fields(Key))).order_by(api_key.c.created, api_key.c.id)
 
-    def __init__(self, folder: Path):
-        self._file = folder / FILE
-        self._database = Database(self._file, "the keys", _TABLE)
+
+class Keys:
+    """The keys in a database. It may be shared."""
+
+    def __init__(self, database: Database):
+        self._database = database
 
     def create(
         self,
@@ -81,18 +66,13 @@ class Keys:
         secret = START + secrets.token_urlsafe(32)
         now = datetime.now(UTC)
         key = Key(secrets.token_hex(4), name, secret[:SHOWN], now, None, rate, daily_characters, admin)
-        with self._database.transaction() as db:
-            db.execute(
-                f"INSERT INTO key (hash, {_COLUMNS}) VALUES (?, ?, ?, ?, ?, ?, ?, ?)",  # noqa: S608 - constants
-                (_hash(secret), key.id, name, key.prefix, now.isoformat(), None, rate, daily_characters),
-            )
-            if admin:
-                db.execute("INSERT INTO admin (id) VALUES (?)", (key.id,))
+        row = {**asdict(key), "created": now.timestamp(), "hash": _hash(secret)}
+        self._database.write(insert(api_key).values(row))
         return key, secret
 
     def all(self) -> list[Key]:
         """All keys, those revoked among them, the oldest first."""
-        return self._read("ORDER BY created, id")
+        return self._read(_KEYS)
 
     def revoke(self, key_id: str) -> Key:
         """Take a key back; one that is revoked already stays as it is. Raises InvalidInput."""
@@ -102,14 +82,13 @@ class Keys:
             raise InvalidInput(
                 f"unknown key id: {key_id[:100]!r}", field="ID", allowed="an id from `dragoman keys list`"
             )
-        with self._database.transaction() as db:
-            revoked = "UPDATE key SET revoked = ? WHERE id = ? AND revoked IS NULL"
-            db.execute(revoked, (now.isoformat(), key_id))
+        this = api_key.c.id == key_id, api_key.c.revoked.is_(None)
+        self._database.write(update(api_key).where(*this).values(revoked=now.timestamp()))
         return replace(known[key_id], revoked=known[key_id].revoked or now)
 
     def find(self, secret: str) -> Key:
         """The key itself, as someone sent it -> what is known of it. Raises UnknownKey or RevokedKey."""
-        found = self._read("WHERE hash = ?", _hash(secret))
+        found = self._read(_KEYS.where(api_key.c.hash == _hash(secret)))
         if not found:
             raise UnknownKey("unknown API key")
         if found[0].revoked is not None:
@@ -118,22 +97,17 @@ class Keys:
 
     def any(self) -> bool:
         """Return True if a key was ever made here."""
-        return bool(self._read("LIMIT 1"))
+        return bool(self._read(_KEYS.limit(1)))
 
     # ------------------------------------------------------------------ inside
 
-    def _read(self, which: str, *values: object) -> list[Key]:
-        if not self._file.exists():
-            return []
-        query = f"SELECT {_COLUMNS}, {_IS_ADMIN} FROM key {which}"  # noqa: S608 - of constants
-        return [_key(row) for row in self._database.read(query, *values)]
+    def _read(self, which: Select[Any]) -> list[Key]:
+        return [] if self._database.empty else [_key(row) for row in self._database.read(which)]
 
 
-def _key(row: tuple[str, str, str, str, str | None, str | None, int | None, int]) -> Key:
-    key_id, name, prefix, created, revoked, rate, daily_characters, admin = row
-    ended = None if revoked is None else datetime.fromisoformat(revoked)
-    made = datetime.fromisoformat(created)
-    return Key(key_id, name, prefix, made, ended, rate, daily_characters, bool(admin))
+def _key(row: Row[Any]) -> Key:
+    revoked = None if row.revoked is None else datetime.fromtimestamp(row.revoked, UTC)
+    return Key(**{**row._asdict(), "created": datetime.fromtimestamp(row.created, UTC), "revoked": revoked})
 
 
 def _hash(secret: str) -> bytes:

@@ -1,34 +1,26 @@
-"""Translation memory: sentences and their human translations by language pair, in SQLite or as TMX.
+"""Translation memory: sentences and their human translations by language pair.
 
 Each caller has its own memory: no caller's translations reach another.
 """
 
 import re
-import sqlite3
-import unicodedata
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from copy import copy
-from dataclasses import dataclass
-from io import BytesIO
-from pathlib import Path
-from xml.sax.saxutils import escape, quoteattr
+from typing import Any
 
-import regex
-from lxml import etree
-from rapidfuzz import fuzz, process
+from sqlalchemy import ColumnElement, Connection, Select, delete, func, select, tuple_
 
 from models.errors import InvalidInput
 from models.languages import Languages
-from models.text.sentences import sentences
 from models.translate.sentence import MemoryMatch
-from models.translate.translator import MemoryLookup
 from service.shares import MEMORY_BYTES, stored_shares
-from service.store.database import Database, PairSize, rows_in
+from service.store.database import Database, PairSize
+from service.store.schema import digest, memory
+from service.store.statements import put, some_at_once, total
+from service.store.tmx import TmxPair, nearest, normal
 
 LONGEST_SENTENCE = 5000
 """Characters of either side."""
-NEAR = 85.0
-"""The least likeness, of 100, of a sentence whose translation is offered for another."""
 NEAR_LENGTHS = 0.75, 1.34
 """Lengths of sentences that may be so near, beside the sentence's own."""
 MOST_CANDIDATES = 2000
@@ -38,53 +30,27 @@ COMPARED = 1_000_000_000
 longest, and holds the interpreter. So it takes some 10 ms for a sentence."""
 ROW_BYTES = 200
 """Bytes that a sentence takes beside its texts."""
+SENTENCES_AT_ONCE = 1000
+"""Sentences read in one transaction."""
 
-_FACTS = regex.compile(r"\d+|(?<=\s)\p{Lu}[\w'’-]*+")
-"""Numbers, and the words after the first that begin with a capital letter."""
 _CONTROL = re.compile("[^\\t\\n\\r -\\ud7ff\\ue000-\\ufffd\\U00010000-\\U0010ffff]")
 """What XML cannot hold, and so no TMX file."""
 
-_TABLES = """
-PRAGMA journal_mode = WAL;
-CREATE TABLE IF NOT EXISTS remembered (
-    owner TEXT, caller TEXT NOT NULL, source TEXT NOT NULL, target TEXT NOT NULL,
-    text TEXT NOT NULL, translation TEXT NOT NULL, bytes INTEGER NOT NULL
-) STRICT;
-CREATE UNIQUE INDEX IF NOT EXISTS remembered_by_text ON remembered (caller, source, target, text);
-CREATE INDEX IF NOT EXISTS remembered_by_length ON remembered (caller, source, target, length(text));
-CREATE INDEX IF NOT EXISTS remembered_by_owner ON remembered (owner, bytes);
-CREATE INDEX IF NOT EXISTS remembered_by_caller ON remembered (caller, bytes);
-"""
-_PUT = """
-INSERT INTO remembered (owner, caller, source, target, text, translation, bytes) VALUES (?, ?, ?, ?, ?, ?, ?)
-ON CONFLICT (caller, source, target, text)
-DO UPDATE SET translation = excluded.translation, bytes = excluded.bytes
-"""
-_OWN = "SELECT text, translation FROM remembered WHERE caller = ? AND source = ? AND target = ? AND "
-
-
-@dataclass(frozen=True, slots=True)
-class TmxPair:
-    """A sentence in two languages; their codes may be any spelling."""
-
-    source: str
-    target: str
-    text: str
-    translation: str
+_row = memory.c
 
 
 class TranslationMemory:
-    """One caller's memory in a file, which is made at its first use. Threads may share it.
+    """One caller's memory in a database. Threads may share it.
 
     At first it is nobody's; `of` gives a caller's. It takes at most `max_bytes`.
     """
 
-    def __init__(self, file: Path, languages: Languages, *, max_bytes: int = MEMORY_BYTES):
+    def __init__(self, database: Database, languages: Languages, *, max_bytes: int = MEMORY_BYTES):
         self._languages = languages
         self._max_bytes = max_bytes
         self._owner: str | None = None
         self._caller = ""
-        self._database = Database(file, "the translation memory", _TABLES)
+        self._database = database
 
     def of(self, owner: str | None, caller: str) -> "TranslationMemory":
         """Return the memory of a caller, whose key's id is `owner`, if there is a key."""
@@ -94,12 +60,11 @@ class TranslationMemory:
 
     def add(self, pairs: Iterable[TmxPair]) -> int:
         """Keep pairs, the later of two for one sentence, and return how many. Raises InvalidInput."""
-        rows = [self._row(each) for each in pairs]
-        with self._database.transaction() as db:
-            db.executemany(_PUT, rows)
-            for whose, which, value, share in stored_shares(self._caller, self._owner):
-                query = f"SELECT coalesce(sum(bytes), 0) FROM remembered WHERE {which}"  # noqa: S608
-                (kept,) = db.execute(query, (value,)).fetchone()
+        rows = [self._values(each) for each in pairs]
+        with self._database.transaction(alone=f"memory of {self._owner}") as db:
+            put(db, memory, rows, change=("translation", "bytes"))
+            for whose, column, value, share in stored_shares(self._caller, self._owner):
+                kept = total(db, _row.bytes, _row[column] == value)
                 if kept > share * self._max_bytes:
                     raise InvalidInput(
                         f"the translation memory of {whose} would take {kept} bytes",
@@ -110,12 +75,16 @@ class TranslationMemory:
 
     def recall(self, texts: Sequence[str], source: str, target: str, near: int) -> list[MemoryMatch]:
         """See `models.translate.translator.MemoryLookup`."""
-        if not self._database.file.exists():
+        if self._database.empty:
             return [MemoryMatch() for _ in texts]
-        own = self._caller, source, target
+        own = select(_row.text, _row.translation).where(
+            *self._own(), _row.source == source, _row.target == target
+        )
         asked = [normal(text) for text in texts]
+        same: dict[str, str] = {}
         with self._database.transaction(write=False) as db:
-            same = dict(rows_in(db, f"{_OWN}text IN (%s)", list(dict.fromkeys(asked)), *own))
+            for digests in some_at_once([digest(text) for text in dict.fromkeys(asked)]):
+                same |= _texts(db, own.where(_row.digest.in_(digests)))
             return [
                 MemoryMatch(same.get(text), nearest(text, _around(db, text, own), near) if near else ())
                 for text in asked
@@ -123,37 +92,39 @@ class TranslationMemory:
 
     def pairs(self) -> list[PairSize]:
         """Return the pairs of languages that it has sentences for."""
-        with self._database.transaction(write=False) as db:
-            rows = db.execute(
-                "SELECT source, target, count(*) FROM remembered WHERE caller = ? "
-                "GROUP BY source, target ORDER BY source, target",
-                (self._caller,),
-            )
-            return [PairSize(*row) for row in rows]
+        pair = _row.source, _row.target
+        query = select(*pair, func.count()).where(*self._own()).group_by(*pair).order_by(*pair)
+        return [PairSize(*row) for row in self._database.read(query)]
 
     def sentences(self, source: str | None = None, target: str | None = None) -> Iterator[TmxPair]:
-        """Return all that is kept, or what is kept from or into a language. Raises UnsupportedLanguage."""
-        which, values = self._which(source, target)
-        query = f"SELECT source, target, text, translation FROM remembered WHERE {which} ORDER BY 1, 2, 3"  # noqa: S608
+        """Return all that is kept, or what is kept from or into a language. Raises UnsupportedLanguage.
+
+        It is read as it is asked for, by the piece: whoever reads slowly holds no connection.
+        """
+        own = self._own(source, target)
+        place = _row.source, _row.target, _row.digest
+        query = (
+            select(*place, _row.text, _row.translation).where(*own).order_by(*place).limit(SENTENCES_AT_ONCE)
+        )
 
         def rows() -> Iterator[TmxPair]:
-            with self._database.transaction(write=False) as db:
-                for row in db.execute(query, values):
-                    yield TmxPair(*row)
+            after = query
+            while some := self._database.read(after):
+                yield from (TmxPair(row.source, row.target, row.text, row.translation) for row in some)
+                after = query.where(tuple_(*place) > tuple_(*some[-1][:3]))
 
         return rows()
 
     def forget(self, source: str | None = None, target: str | None = None, text: str | None = None) -> int:
         """Drop all, or what is from or into a language, or one sentence; return how many went."""
-        which, values = self._which(source, target)
+        which = self._own(source, target)
         if text is not None:
-            which, values = f"{which} AND text = ?", [*values, normal(text)]
-        with self._database.transaction() as db:
-            return db.execute(f"DELETE FROM remembered WHERE {which}", values).rowcount  # noqa: S608
+            which.append(_row.digest == digest(normal(text)))
+        return self._database.write(delete(memory).where(*which))
 
     # ------------------------------------------------------------------ inside
 
-    def _row(self, pair: TmxPair) -> tuple[str | None, str, str, str, str, str, int]:
+    def _values(self, pair: TmxPair) -> dict[str, Any]:
         source = self._languages.normalize(pair.source, "source")
         target = self._languages.normalize(pair.target, "target")
         text, translation = normal(pair.text), pair.translation.strip()
@@ -167,162 +138,35 @@ class TranslationMemory:
             )
         if _CONTROL.search(text + translation):
             raise InvalidInput("a pair holds control characters", field="entries", allowed="text")
-        size = ROW_BYTES + 2 * len(text.encode()) + len(translation.encode())
-        return self._owner, self._caller, source, target, text, translation, size
+        return {
+            "caller": self._caller,
+            "source": source,
+            "target": target,
+            "digest": digest(text),
+            "owner": self._owner,
+            "text": text,
+            "translation": translation,
+            "characters": len(text),
+            "bytes": ROW_BYTES + 2 * len(text.encode()) + len(translation.encode()),
+        }
 
-    def _which(self, source: str | None, target: str | None) -> tuple[str, list[str]]:
-        which, values = "caller = ?", [self._caller]
+    def _own(self, source: str | None = None, target: str | None = None) -> list[ColumnElement[bool]]:
+        which = [_row.caller == self._caller]
         for name, language in (("source", source), ("target", target)):
             if language is not None:
-                which += f" AND {name} = ?"
-                values.append(self._languages.normalize(language, name))
-        return which, values
+                which.append(_row[name] == self._languages.normalize(language, name))
+        return which
 
 
-def _around(db: sqlite3.Connection, text: str, own: Sequence[str]) -> Mapping[str, str]:
+def _texts(db: Connection, query: Select[Any]) -> dict[str, str]:
+    return {row.text: row.translation for row in db.execute(query)}
+
+
+def _around(db: Connection, text: str, own: Select[Any]) -> Mapping[str, str]:
     """Return sentences of about this length, the nearest ones on either side."""
+    size = _row.characters
     least, most = (int(len(text) * ratio) for ratio in NEAR_LENGTHS)
     number = max(1, min(MOST_CANDIDATES, COMPARED // (30_000 + len(text) ** 2)) // 2)
-    shorter = "length(text) BETWEEN ? AND ? ORDER BY length(text) DESC LIMIT ?"
-    longer = "length(text) > ? AND length(text) <= ? ORDER BY length(text) LIMIT ?"
-    found = dict(db.execute(_OWN + shorter, (*own, least, len(text), number)).fetchall())
-    found.update(db.execute(_OWN + longer, (*own, len(text), most, number)))
-    return found
-
-
-def file_memory(pairs: Iterable[TmxPair], languages: Languages) -> MemoryLookup:
-    """Look sentences up among these pairs, the later of two for one sentence. Raises UnsupportedLanguage."""
-    known: dict[tuple[str, str], dict[str, str]] = {}
-    for each in pairs:
-        pair = languages.normalize(each.source, "source"), languages.normalize(each.target, "target")
-        known.setdefault(pair, {})[normal(each.text)] = each.translation
-
-    def recall(texts: Sequence[str], source: str, target: str, near: int) -> list[MemoryMatch]:
-        own = known.get((source, target), {})
-        return [MemoryMatch(own.get(text), nearest(text, own, near)) for text in map(normal, texts)]
-
-    return recall
-
-
-# ---------------------------------------------------------------------- sentences
-
-
-def normal(text: str) -> str:
-    """Return the sentence as it is compared: composed, with single spaces."""
-    return " ".join(unicodedata.normalize("NFC", text).split())
-
-
-def nearest(text: str, known: Mapping[str, str], most: int) -> tuple[str, ...]:
-    """Return the translations of the nearest of `known` sentences with the same numbers and names."""
-    if not most or not known:
-        return ()
-    wanted = sorted(_FACTS.findall(text))
-    found = process.extract(text, known.keys(), scorer=fuzz.ratio, score_cutoff=NEAR, limit=8 * most)
-    same = [known[each] for each, _, _ in found if each != text and sorted(_FACTS.findall(each)) == wanted]
-    return tuple(dict.fromkeys(same))[:most]
-
-
-def paired(text: str, translation: str, source: str, target: str) -> list[TmxPair]:
-    """Return a text and its translation sentence by sentence, or as one pair if they have not as many."""
-    sides = [
-        [written[span.start : span.end] for span in sentences(written, language)]
-        for written, language in ((text, source), (translation, target))
-    ]
-    if len(sides[0]) != len(sides[1]):
-        return [TmxPair(source, target, text, translation)]
-    return [TmxPair(source, target, *pair) for pair in zip(*sides, strict=True)]
-
-
-# ---------------------------------------------------------------------- TMX 1.4 files
-
-TMX_TYPE = "application/x-tmx+xml"
-MOST_UNITS = 200_000
-
-_LANG = "{http://www.w3.org/XML/1998/namespace}lang"
-_CODES = frozenset({"bpt", "ept", "ph", "it", "ut"})
-"""Elements in a segment that hold another program's markup, and no words."""
-
-
-def read_tmx(data: bytes) -> list[TmxPair]:
-    """Return the pairs of a file: of each unit its source language's sentence with each other language's.
-
-    Nothing is followed or expanded. Raises InvalidInput, field `file`, for what is no TMX.
-    """
-    try:
-        return list(_tmx_pairs(data))
-    except etree.XMLSyntaxError as error:
-        raise _no_tmx(str(error)[:200]) from None
-
-
-def _tmx_pairs(data: bytes) -> Iterator[TmxPair]:
-    units = etree.iterparse(
-        BytesIO(data), tag=("header", "tu"), resolve_entities=False, no_network=True, load_dtd=False
-    )
-    first, number = "", 0
-    for _, element in units:
-        if element.tag == "header":
-            first = element.get("srclang", "")
-            continue
-        number += 1
-        if number > MOST_UNITS:
-            raise InvalidInput(
-                f"the file has over {MOST_UNITS} units", field="file", allowed=f"at most {MOST_UNITS}"
-            )
-        yield from _unit_pairs(element, element.get("srclang", first))
-        element.clear()
-        while element.getprevious() is not None:
-            del element.getparent()[0]
-    if units.root is None or units.root.tag != "tmx":
-        raise _no_tmx("its root is no <tmx>")
-
-
-def _unit_pairs(unit: "etree._Element", source: str) -> Iterator[TmxPair]:
-    texts = {
-        variant.get(_LANG) or variant.get("lang") or "": " ".join(_words(segment).split())
-        for variant in unit.iter("tuv")
-        for segment in variant.findall("seg")[:1]
-    }
-    own = _source_of(texts, source)
-    for language, translation in texts.items():
-        if own is not None and language != own and texts[own] and translation:
-            yield TmxPair(own, language, texts[own], translation)
-
-
-def _source_of(languages: Iterable[str], source: str) -> str | None:
-    """Return the unit's language that is the source's, if need be but for the region; the first for any."""
-    if source in ("", "*all*"):
-        return next(iter(languages), None)
-    wanted = source.lower()
-    alike = [each for each in languages if each.lower().split("-")[0] == wanted.split("-")[0]]
-    return next((each for each in alike if each.lower() == wanted), next(iter(alike), None))
-
-
-def _words(element: "etree._Element") -> str:
-    if element.tag in _CODES:
-        return ""
-    parts = [element.text or ""]
-    for child in element:
-        if isinstance(child.tag, str):
-            parts.append(_words(child))
-        parts.append(child.tail or "")
-    return "".join(parts)
-
-
-def write_tmx(pairs: Iterable[TmxPair]) -> Iterator[str]:
-    """Yield a TMX file, piece by piece."""
-    yield (
-        '<?xml version="1.0" encoding="UTF-8"?>\n<tmx version="1.4">\n'
-        '<header creationtool="dragoman" creationtoolversion="1" segtype="sentence" o-tmf="dragoman" '
-        'adminlang="en" srclang="*all*" datatype="plaintext"/>\n<body>\n'
-    )
-    for pair in pairs:
-        yield (
-            f"<tu srclang={quoteattr(pair.source)}>"
-            f"<tuv xml:lang={quoteattr(pair.source)}><seg>{escape(pair.text)}</seg></tuv>"
-            f"<tuv xml:lang={quoteattr(pair.target)}><seg>{escape(pair.translation)}</seg></tuv></tu>\n"
-        )
-    yield "</body>\n</tmx>\n"
-
-
-def _no_tmx(why: str) -> InvalidInput:
-    return InvalidInput(f"this is not a TMX file: {why}", field="file", allowed="TMX 1.4")
+    shorter = own.where(size.between(least, len(text))).order_by(size.desc()).limit(number)
+    longer = own.where(size > len(text), size <= most).order_by(size).limit(number)
+    return _texts(db, shorter) | _texts(db, longer)

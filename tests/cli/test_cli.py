@@ -397,7 +397,7 @@ def process(*arguments, module="service", **options):
 
 
 def test_help_is_quick_and_names_its_commands():
-    slow = {"torch", "transformers", "pydantic", "rich", "flask"}
+    slow = {"torch", "transformers", "pydantic", "rich", "flask", "sqlalchemy"}
     code = f"import sys, service.cli.main; print(*{slow} & set(sys.modules))"
     loaded = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60)
     assert loaded.stdout.strip() == ""

@@ -56,7 +56,7 @@ def test_a_sound_machine(doctor):
     assert code == 0 and {state for state, _ in found.values()} == {"ok"}
     assert "CTranslate2 in int8" in found["translations"][1]
     assert "put together at the first start" in found["translations"][1]
-    assert "by CTranslate2 in float32" in found["summaries"][1]
+    assert "needs no files" in found["summaries"][1]
 
 
 @pytest.mark.parametrize(
@@ -116,7 +116,6 @@ def test_a_model_that_the_gpu_is_not_fit_for(doctor, monkeypatch):
     _, found = doctor(gpus=["H100"], torch_finds_a_gpu=True, has=True)
     state, told = found["translations"]
     assert state == "warning" and f"in int8 on the CPU, as {why}" in told
-    assert "on the GPU" in found["summaries"][1]
 
 
 def test_a_port_in_use_is_no_problem(doctor):
@@ -208,5 +207,4 @@ def test_the_list_says_what_has_to_be_fetched():
     rows = CliRunner().invoke(cli, ["models", "list", "--json"], obj=Session(FakeRuntime)).stdout
     by_name = {row["name"]: row for row in json.loads(rows)}
     assert by_name["dragoman/extractive"]["default_for"] == ["summarize"]
-    assert by_name["dragoman/extractive"]["size_bytes"] > 10**7
     assert (by_name[HUB_ONLY]["needs_download"], by_name[HUB_ONLY]["size_bytes"]) == (True, None)

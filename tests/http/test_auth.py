@@ -18,6 +18,7 @@ import service.http.quotas
 from models.errors import InvalidInput
 from service.http.app import create_app
 from service.http.auth import is_open
+from service.store.database import FILE, Database
 from service.store.keys import Keys
 
 TEXT = "The ministers met."
@@ -215,13 +216,14 @@ def test_libretranslates_settings_say_whether_a_key_is_needed(tmp_path: Path) ->
 
     assert said(anonymous=False) == (True, True)
     assert said(anonymous=True) == (False, False)
-    Keys(tmp_path).create("newsroom")
+    Keys(Database(tmp_path)).create("newsroom")
     assert said(anonymous=True) == (True, False)
 
 
 def test_keys_that_cannot_be_read_let_nobody_in(closed: Service) -> None:
     closed.key()
-    closed.runtime.keys._file.write_bytes(b"no database" * 100)
+    closed.runtime.database.close()
+    (closed.runtime.database.folder / FILE).write_bytes(b"no database" * 100)
     assert error(closed.work(key="drg_x")) == (503, "/problems/store-unavailable")
 
 
@@ -281,7 +283,7 @@ def test_addresses_are_told_apart_and_networks_are_one() -> None:
         return service.work(environ_base={"REMOTE_ADDR": address}).status_code
 
     assert [ask("192.0.2.1"), ask("192.0.2.1"), ask("192.0.2.2")] == [200, 429, 200]
-    assert ask("::ffff:192.0.2.2") == 429
+    assert [ask("::ffff:192.0.2.2"), ask("192.0.2.2:4711"), ask("[::ffff:192.0.2.2]:80")] == [429] * 3
     assert [ask("2001:db8::1"), ask("2001:db8::2"), ask("2001:db8:0:1::1")] == [200, 429, 200]
 
 

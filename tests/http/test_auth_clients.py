@@ -16,6 +16,7 @@ from huggingface_hub import InferenceClient
 from huggingface_hub.errors import HfHubHTTPError
 from libretranslatepy import LibreTranslateAPI
 
+from service.store.database import Database
 from service.store.keys import Keys
 
 TEXT = "The ministers met in Vienna on Sunday."
@@ -34,7 +35,7 @@ class ClosedServer(CompatServer):
 
     def __init__(self, folder: Path):
         super().__init__(folder, anonymous=False)
-        self.kept = Keys(folder / "data")
+        self.kept = Keys(Database(folder / "data"))
         self.keys = {name: self.kept.create(name, **limits)[1] for name, limits in LIMITS.items()}
 
 

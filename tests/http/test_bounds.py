@@ -22,6 +22,7 @@ from service.http.forms import PIECE_BYTES, _decoded
 from service.options import TranslateBody
 from service.shared import SharedState
 from service.shares import PLACE, LocalCounts, Shares
+from service.store.database import Database
 from service.store.keys import Keys
 from service.validation import MOST_ERRORS, InvalidFields, validated
 
@@ -38,7 +39,7 @@ def client() -> FlaskClient:
 def closed(tmp_path: Path) -> tuple[FlaskClient, str]:
     """One that wants a key, and a key."""
     given = settings(anonymous=False, data_dir=tmp_path, **ROOMY)
-    _, secret = Keys(tmp_path).create("reader")
+    _, secret = Keys(Database(tmp_path)).create("reader")
     return create_app(FakeRuntime(given)).test_client(), secret
 
 

@@ -17,6 +17,7 @@ from waitress.adjustments import Adjustments
 from service.http.responses import NOTES_CHARACTERS, file_response
 from service.http.server import CHUNK_HEAD_BYTES, PIPELINED, _Channel, _Parser
 from service.shares import ANSWER, CONNECTION, SPARE_THREADS, Shares
+from service.store.database import Database
 from service.store.keys import Keys
 
 STALLED = b"POST /v1/detect HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n"
@@ -331,7 +332,7 @@ def test_a_length_and_chunks_together_are_refused_and_the_connection_closed(
 
 
 def test_who_goes_away_has_used_what_he_gave_to_read(tmp_path: Path) -> None:
-    _, secret = Keys(tmp_path / "data").create("reader", daily_characters=1000)
+    _, secret = Keys(Database(tmp_path / "data")).create("reader", daily_characters=1000)
     server = ServerProcess(tmp_path)
     try:
         headers = f"X-API-Key: {secret}"

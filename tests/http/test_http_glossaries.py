@@ -12,6 +12,7 @@ from models.languages import Languages
 from models.text.detect import LanguageDetector
 from models.translate.translator import TranslationRequest
 from service.http.app import create_app
+from service.store.database import Database
 from service.store.glossaries import Dictionary, Glossaries
 
 CAPITALS = {"name": "capitals", "source": "en", "target": "fr", "entries": {"Vienna": "Vienne"}}
@@ -33,7 +34,7 @@ class Asked:
 def runtime(tmp_path: Path, languages: Languages) -> FakeRuntime:
     runtime = FakeRuntime()
     runtime.languages, runtime.detector = languages, LanguageDetector()  # type: ignore[assignment]
-    runtime.glossaries = Glossaries(tmp_path / "glossaries.sqlite", languages)
+    runtime.glossaries = Glossaries(Database(tmp_path), languages)
     return runtime
 
 
@@ -126,7 +127,7 @@ def test_a_store_that_cannot_be_read_is_a_problem(
     client: FlaskClient, runtime: FakeRuntime, tmp_path: Path, languages: Languages
 ) -> None:
     (tmp_path / "file").touch()
-    runtime.glossaries = Glossaries(tmp_path / "file" / "glossaries.sqlite", languages)
+    runtime.glossaries = Glossaries(Database(tmp_path / "file"), languages)
     broken = client.get("/v1/glossaries")
     assert (broken.status_code, broken.json["type"]) == (503, "/problems/store-unavailable")
 
@@ -145,7 +146,7 @@ def test_entries_are_counted_like_a_text(tmp_path: Path) -> None:
 
 def test_a_glossary_over_the_caller_s_bytes_is_refused(tmp_path: Path) -> None:
     runtime = FakeRuntime(settings(data_dir=tmp_path))
-    runtime.glossaries = Glossaries(tmp_path / "glossaries.sqlite", Languages.load(), max_bytes=200)
+    runtime.glossaries = Glossaries(Database(tmp_path), Languages.load(), max_bytes=200)
     client = create_app(runtime).test_client()  # type: ignore[arg-type]
     assert client.post("/v1/glossaries", json=CAPITALS).status_code == 201
     refused = client.post("/v1/glossaries", json=CAPITALS)

@@ -14,6 +14,7 @@ from werkzeug.test import TestResponse
 from service.errors import KeyReused
 from service.http.app import create_app
 from service.store import idempotency
+from service.store.database import Database
 from service.store.idempotency import ROW_BYTES, Begun, IdempotencyStore, KeptAnswer
 
 DAY_S = 86_400.0
@@ -132,7 +133,7 @@ def test_a_job_whose_server_was_killed_before_it_answered_is_the_same(
 
 
 def test_answers_take_their_share(tmp_path: Path) -> None:
-    store = IdempotencyStore(tmp_path / "kept.sqlite", max_bytes=3 * ROW_BYTES)
+    store = IdempotencyStore(Database(tmp_path), max_bytes=3 * ROW_BYTES)
 
     def begin(key: str, owner: str | None = "k1") -> Begun | KeptAnswer:
         return store.begin(owner, f"key-{owner}", key, b"a", 10.0)

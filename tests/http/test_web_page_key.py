@@ -9,6 +9,7 @@ from playwright.sync_api import expect
 from server_process import ServerProcess
 from web_page import chromium, needs_chromium
 
+from service.store.database import Database
 from service.store.keys import Keys
 
 pytestmark = needs_chromium
@@ -22,7 +23,7 @@ def server(tmp_path: Path) -> Iterator[ServerProcess]:
 
 
 def test_the_page_asks_for_a_key_and_works_with_it(server: ServerProcess, tmp_path: Path) -> None:
-    keys = Keys(tmp_path / "data")
+    keys = Keys(Database(tmp_path / "data"))
     made, secret = keys.create("a reader")
     with chromium() as browser:
         page = browser.new_page()

@@ -17,6 +17,7 @@ import pytest
 from server_process import CallbackReceiver
 from worker_servers import SLEEP, WITHIN_S, ReversingWorkers, Workers, answer_to, until
 
+from service.store.database import Database
 from service.store.keys import Keys
 
 
@@ -41,7 +42,7 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Workers]:
 @pytest.fixture(scope="module")
 def reader(server: Workers) -> dict[str, str]:
     """The header of somebody who may ask often."""
-    _, secret = Keys(server.data_dir).create("a reader", rate="1000/hour")
+    _, secret = Keys(Database(server.data_dir)).create("a reader", rate="1000/hour")
     for worker in (0, 1):
         until(
             lambda worker=worker: (
@@ -95,11 +96,11 @@ def test_places_are_those_of_all(server: Workers) -> None:
 
 
 def test_rates_and_keys_are_those_of_all(server: Workers) -> None:
-    key, secret = Keys(server.data_dir).create("somebody")
+    key, secret = Keys(Database(server.data_dir)).create("somebody")
     ask: Any = ("POST", "/v1/detect", {"text": "Good morning."})
     header = {"X-API-Key": secret}
     assert [server.by(i % 2, *ask, **header)[0] for i in range(4)] == [200, 200, 200, 429]
-    Keys(server.data_dir).revoke(key.id)
+    Keys(Database(server.data_dir)).revoke(key.id)
     for worker in (0, 1):
         until(lambda worker=worker: b"revoked" in server.by(worker, *ask, **header)[1])
 

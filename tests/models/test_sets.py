@@ -22,12 +22,12 @@ def catalog(languages):
 
 def test_every_set_holds_together(catalog):
     sets = load_sets()
-    assert list(sets) == ["bundled", "auto", "multilingual", "fast", "good", "instruct"]
+    assert list(sets) == ["bundled", "auto", "fast", "good", "instruct"]
     sizes = [each.memory_bytes(catalog, "cuda") for each in sets.values()]
     assert sizes == sorted(sizes), "from the least to the most"
     for each in sets.values():
         assert catalog.get(each.summarize, "summarize") and catalog.get(each.translate, "translate")
-        assert all(entry.parameters_m for entry in each.entries(catalog))
+        assert all(entry.parameters_m or not entry.has_files for entry in each.entries(catalog))
         assert (each.download_bytes(catalog) == 0) == (each.name in ("bundled", "auto"))
         assert bool(each.pairs) == ("*" in each.translate)
 
@@ -62,7 +62,7 @@ def test_a_set_chooses_the_models_and_a_named_model_goes_over_it(monkeypatch):
     )
     monkeypatch.setenv("DRAGOMAN_TRANSLATE_MODEL", "facebook/m2m100_418M")
     assert Settings().translate_model == "facebook/m2m100_418M"
-    with pytest.raises(ValidationError, match="one of bundled, auto, multilingual, fast, good, instruct"):
+    with pytest.raises(ValidationError, match="one of bundled, auto, fast, good, instruct"):
         Settings(models="best")
 
 

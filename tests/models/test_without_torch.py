@@ -10,11 +10,9 @@ import sys
 
 import pytest
 
-from models.catalog import Catalog
 from models.errors import ModelUnavailable
 from models.hf_import import in_subprocess
 from models.store import Store, module_folder
-from models.summarize.encoder import ConvertedEncoder, SentenceEncoder, encoder_of
 
 PROGRAM = """
 import json, sys
@@ -34,19 +32,11 @@ print(json.dumps([answers, [name for name in heavy if name in sys.modules]]))
 """
 
 
-@pytest.fixture(scope="module")
-def store(tmp_path_factory, languages):
-    """Models, of which the sentence encoder is converted."""
-    store = Store(tmp_path_factory.mktemp("cache"), offline=True)
-    store.ct2_folder(Catalog.load(languages).get("dragoman/extractive"))
-    return store
-
-
-def test_a_server_prepares_models_and_answers_without_torch(tiny_hub, store, tmp_path):
+def test_a_server_prepares_models_and_answers_without_torch(tiny_hub, tmp_path):
     variables = {
         "DRAGOMAN_CATALOG": str(tiny_hub.catalog_file("marian")),
         "DRAGOMAN_TRANSLATE_MODEL": "tiny/marian",
-        "DRAGOMAN_CACHE_DIR": str(store.cache),
+        "DRAGOMAN_CACHE_DIR": str(tmp_path / "cache"),
         "DRAGOMAN_DATA_DIR": str(tmp_path / "data"),
         "DRAGOMAN_OFFLINE": "true",
     }
@@ -62,22 +52,11 @@ def test_a_server_prepares_models_and_answers_without_torch(tiny_hub, store, tmp
     assert answers["summarize"]["summary"] in PROGRAM
     assert imported == []
     entry = tiny_hub.entry("marian")
-    there, here = (each.ct2_folder(entry) / "model.bin" for each in (store, tiny_hub.store))
+    there, here = (
+        each.ct2_folder(entry) / "model.bin"
+        for each in (Store(tmp_path / "cache", offline=True), tiny_hub.store)
+    )
     assert there.read_bytes() == here.read_bytes()
-
-
-def test_vectors_are_those_of_torch(languages, store):
-    entry = Catalog.load(languages).get("dragoman/extractive")
-    sentences = [f"Sentence {i} is {'quite ' * (i % 4)}long." for i in range(20)] + [
-        "Much too long. " * 99,
-        "",
-    ]
-    converted = encoder_of(store, entry, "cpu")
-    assert isinstance(converted, ConvertedEncoder)
-    found, expected = converted.embed(sentences), SentenceEncoder(store.folder(entry)).embed(sentences)
-    assert found.shape == expected.shape
-    assert abs(found - expected).max() < 1e-6
-    assert converted.embed([]).shape == (0, expected.shape[1])
 
 
 # ------------------------------------------------------------------ processes that prepare models

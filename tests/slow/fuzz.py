@@ -255,10 +255,11 @@ class Fuzz:
 @contextlib.contextmanager
 def own_server(folder: Path) -> Iterator[tuple[BenchServer, list[str]]]:
     """A server over models that are stood in for, and keys: one that is good, one revoked, one never made."""
-    from service.store.keys import Keys  # here, since with --url nothing of the service is needed
+    from service.store.database import Database  # here, since with --url nothing of the service is needed
+    from service.store.keys import Keys
 
     (folder / "data").mkdir(parents=True, exist_ok=True)
-    keys = Keys(folder / "data")
+    keys = Keys(Database(folder / "data"))
     good, revoked = keys.create("fuzz"), keys.create("revoked")
     keys.revoke(revoked[0].id)
     with BenchServer(folder, request_timeout_s=DEADLINE_S) as server:

@@ -9,12 +9,10 @@ from http_fakes import FakeRuntime, settings
 
 from models.errors import InvalidInput
 from service.cli.main import cli
-from service.errors import StoreUnavailable
 from service.http.app import create_app
 from service.jobs import JobService
 from service.store import suggestions
 from service.store.glossaries import Dictionary
-from service.store.keys import Keys
 from service.store.suggestions import Suggestions
 
 
@@ -43,7 +41,7 @@ def test_nobody_else_reads_what_is_kept(tmp_path):
     folder = tmp_path / "new" / "data"
     _filled(folder)
     modes = {file.name: oct(file.stat().st_mode & 0o777) for file in folder.iterdir()}
-    assert {"glossaries.sqlite", "jobs.sqlite", "jobs.lock", "keys.sqlite", "suggestions.jsonl"} <= set(modes)
+    assert {"dragoman.db", "jobs.sqlite", "jobs.lock", "suggestions.jsonl"} <= set(modes)
     assert set(modes.values()) == {"0o600"}, modes
     assert folder.stat().st_mode & 0o777 == 0o700
 
@@ -79,15 +77,9 @@ def test_the_command_line_is_told_where(tmp_path, monkeypatch):
 
     monkeypatch.setenv("DRAGOMAN_DATA_DIR", str(tmp_path / "data"))
     (tmp_path / "data").mkdir()
-    (tmp_path / "data" / "keys.sqlite").write_bytes(b"no database" * 100)
+    (tmp_path / "data" / "dragoman.db").write_bytes(b"no database" * 100)
     done = CliRunner().invoke(cli, ["keys", "list"])
     assert done.exit_code == 1 and str(tmp_path / "data") in done.stderr
-
-
-def test_a_broken_file_names_itself(tmp_path):
-    (tmp_path / "keys.sqlite").write_bytes(b"no database" * 100)
-    with pytest.raises(StoreUnavailable, match=r"the keys \(keys\.sqlite\)"):
-        Keys(tmp_path).all()
 
 
 # ---------------------------------------------------------------------- suggestions

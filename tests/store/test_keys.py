@@ -1,23 +1,24 @@
 """API keys: kept hashed, made, listed and revoked on the command line; rates as they are written."""
 
 import json
-import sqlite3
-import stat
 
 import pytest
 from click.testing import CliRunner
+from sqlalchemy import select
 
 from models.errors import InvalidInput
 from service.cli.main import cli
-from service.errors import RevokedKey, StoreUnavailable, UnknownKey
+from service.errors import RevokedKey, UnknownKey
 from service.settings import checked_rate
 from service.store import keys as store
-from service.store.keys import FILE, Keys
+from service.store.database import Database
+from service.store.keys import Keys
+from service.store.schema import api_key
 
 
 @pytest.fixture
-def keys(tmp_path):
-    return Keys(tmp_path / "deep")
+def keys(database):
+    return Keys(database)
 
 
 @pytest.fixture
@@ -52,17 +53,15 @@ def test_keys_do_not_repeat_and_hold_32_random_bytes(keys):
     assert all(secret.startswith("drg_") and len(secret) == 4 + 43 for secret in secrets)
 
 
-def test_no_key_is_written_down(keys, tmp_path):
+def test_no_key_is_written_down(keys, database):
     made, secret = keys.create("newsroom")
-    file = tmp_path / "deep" / FILE
-    kept = file.read_bytes()
-    assert made.prefix.encode() in kept
-    assert secret.encode() not in kept and secret[len(made.prefix) :].encode() not in kept
-    assert stat.S_IMODE(file.stat().st_mode) == 0o600
+    (row,) = database.read(select(api_key))
+    assert made.prefix in str(row)
+    assert secret not in str(row) and secret[len(made.prefix) :] not in str(row)
 
 
 def test_nothing_is_made_where_there_are_no_keys(tmp_path):
-    keys = Keys(tmp_path / "none")
+    keys = Keys(Database(tmp_path / "none"))
     assert keys.all() == [] and not keys.any()
     with pytest.raises(UnknownKey):
         keys.find("drg_x")
@@ -81,8 +80,8 @@ def test_a_revoked_key_is_told_apart(keys):
         keys.revoke("x")
 
 
-def test_a_running_server_hears_of_what_another_process_did(keys, tmp_path):
-    elsewhere = Keys(tmp_path / "deep")
+def test_a_running_server_hears_of_what_another_process_did(keys, tmp_path, database_url):
+    elsewhere = Keys(Database(tmp_path, database_url))
     made, secret = elsewhere.create("newsroom")
     assert keys.find(secret) == made
     elsewhere.revoke(made.id)
@@ -106,12 +105,6 @@ def test_names_are_one_line(keys, name):
     assert raised.value.field == "NAME"
 
 
-def test_a_broken_file_is_said(tmp_path):
-    (tmp_path / FILE).write_bytes(b"no database" * 100)
-    with pytest.raises(StoreUnavailable, match="cannot be used"):
-        Keys(tmp_path).find("drg_x")
-
-
 @pytest.mark.parametrize("rate", ["60/minute", "10/second;1000/day", "5 per 2 hours"])
 def test_rates(rate):
     assert checked_rate(rate) == rate
@@ -132,7 +125,7 @@ def test_what_is_no_rate(keys, rate):
 def test_a_key_is_printed_once_and_works(data_dir):
     done = dragoman("create", "newsroom", "--rate", "60/minute", "--daily-characters", "5")
     secret = done.stdout.strip()
-    assert (done.exit_code, Keys(data_dir).find(secret).name) == (0, "newsroom")
+    assert (done.exit_code, Keys(Database(data_dir)).find(secret).name) == (0, "newsroom")
     assert "it will not be shown again" in done.stderr
     shown = dragoman("list")
     assert "newsroom" in shown.stdout and "60/minute" in shown.stdout and secret not in shown.stdout
@@ -148,10 +141,10 @@ def test_keys_as_json(data_dir):
 
 def test_revoking(data_dir):
     secret = dragoman("create", "newsroom").stdout.strip()
-    (key,) = Keys(data_dir).all()
+    (key,) = Keys(Database(data_dir)).all()
     assert dragoman("revoke", key.id).exit_code == 0
     with pytest.raises(RevokedKey):
-        Keys(data_dir).find(secret)
+        Keys(Database(data_dir)).find(secret)
     assert json.loads(dragoman("list", "--json").stdout)[0]["revoked"]
     wrong = dragoman("revoke", "nothing")
     assert (wrong.exit_code, wrong.stdout) == (2, "") and "nothing" in wrong.stderr
@@ -176,8 +169,5 @@ def test_a_wrong_rate_in_the_environment_is_named(data_dir, monkeypatch):
 
 
 def test_names_are_no_sql(keys):
-    made, _ = keys.create("x'); DROP TABLE key; --")
+    made, _ = keys.create("x'); DROP TABLE api_key; --")
     assert keys.all() == [made]
-    with sqlite3.connect(keys._file) as db:
-        assert db.execute("SELECT count(*) FROM key").fetchone() == (1,)
-    db.close()

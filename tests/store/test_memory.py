@@ -21,17 +21,9 @@ from service.job_schemas import stored_options
 from service.jobs import JobService
 from service.runtime import Runtime
 from service.store import translation_memory
-from service.store.translation_memory import (
-    TMX_TYPE,
-    TmxPair,
-    TranslationMemory,
-    file_memory,
-    nearest,
-    normal,
-    paired,
-    read_tmx,
-    write_tmx,
-)
+from service.store.database import FILE, Database
+from service.store.tmx import TMX_TYPE, TmxPair, file_memory, nearest, normal, paired, read_tmx, write_tmx
+from service.store.translation_memory import TranslationMemory
 
 ENGLISH, FRENCH = "The talks go on.", "Les pourparlers se poursuivent."
 PAIR = TmxPair("en", "fr", ENGLISH, FRENCH)
@@ -48,8 +40,8 @@ TMX = b"""<?xml version="1.0"?>
 
 
 @pytest.fixture
-def memory(tmp_path, languages):
-    return TranslationMemory(tmp_path / "memory.sqlite", languages, max_bytes=10_000)
+def memory(database, languages):
+    return TranslationMemory(database, languages, max_bytes=10_000)
 
 
 def _translated(recall, **request):
@@ -75,12 +67,12 @@ def test_a_sentence_that_is_there_is_taken_as_it_stands(memory):
     assert "1 of 3 segments are as your translation memory has them" in done.notes
 
 
-def test_a_memory_that_cannot_be_read_is_a_note(memory):
-    memory.add([PAIR])
-    memory._database.file.write_bytes(b"no database" * 1000)
+def test_a_memory_that_cannot_be_read_is_a_note(tmp_path, languages):
+    (tmp_path / FILE).write_bytes(b"no database" * 1000)
+    memory = TranslationMemory(Database(tmp_path), languages)
     done = _translated(memory.recall)
     assert done.translation == _translated(None).translation
-    assert any("the translation memory (memory.sqlite) cannot be used" in note for note in done.notes)
+    assert any("the database (dragoman.db) cannot be used" in note for note in done.notes)
 
 
 def test_it_is_not_looked_at_where_the_request_says_so_or_the_pair_is_another(memory):
@@ -150,8 +142,8 @@ def test_the_later_of_two_counts_and_a_full_memory_keeps_what_it_had(memory):
         memory.add([TmxPair("en", "en-GB", "A.", "B.")])
 
 
-def test_the_nearest_of_long_sentences_are_looked_for_among_few(tmp_path, languages):
-    memory = TranslationMemory(tmp_path / "memory.sqlite", languages, max_bytes=64 << 20)
+def test_the_nearest_of_long_sentences_are_looked_for_among_few(database, languages):
+    memory = TranslationMemory(database, languages, max_bytes=64 << 20)
     memory.add([TmxPair("en", "fr", f"{i:03d} " + "word " * 900, f"{i}") for i in range(300)])
     compared = []
     near = translation_memory.nearest

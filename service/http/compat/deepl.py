@@ -47,7 +47,8 @@ from service.http.run_request import RequestRunner
 from service.options import LONGEST_CODE, LanguageCode
 from service.problems import KINDS, Problem
 from service.store.database import PairSize
-from service.store.glossaries import Dictionary, Glossaries, Glossary, read_entries, write_tsv
+from service.store.glossaries import Dictionary, Glossaries, Glossary
+from service.store.glossary_files import read_entries, write_tsv
 from service.store.jobs import Job, NewJob
 from service.tasks import named_terms
 from service.validation import validated

@@ -43,7 +43,7 @@ from service.options import LanguageCode
 from service.problems import Problem
 from service.shared import SharedState
 from service.shares import FILE_BYTES
-from service.store.translation_memory import paired
+from service.store.tmx import paired
 from service.validation import validated
 
 if TYPE_CHECKING:

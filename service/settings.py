@@ -115,8 +115,9 @@ class Settings(BaseSettings):
         0,
         ge=0,
         le=64,
-        description="Worker processes of the server or of a batch. From two on, they share one more process, "
-        "which holds the models that write. 0 chooses by cores and GPU, up to eight.",
+        description="Worker processes of the server or of a batch. From two on, they share one more process "
+        "(one for each GPU), which holds the models that write. 0 chooses by cores and GPUs, up to eight, or "
+        "eight for each GPU.",
     )
 
     models: str = Field(
@@ -161,7 +162,9 @@ class Settings(BaseSettings):
     )
     offline: bool = Field(False, description="Never contact the model hub.")
     device: Literal["auto", "cpu", "cuda"] = Field(
-        "auto", description="`cpu`, `cuda`, or `auto`: a GPU if torch finds one."
+        "auto",
+        description="`cpu`; `cuda`, all GPUs that `CUDA_VISIBLE_DEVICES` leaves; `cuda:1`, one of them; or "
+        "`auto`: the GPUs if torch finds any.",
     )
     engine: Literal["auto", "native", "ct2", "generate"] = Field(
         "auto",
@@ -207,12 +210,13 @@ class Settings(BaseSettings):
     anonymous_daily_characters: int | None = Field(
         None, ge=1, description="Characters per day for an address without a key."
     )
-    limits_storage: str = Field(
-        "memory://",
+    limits_storage: str | None = Field(
+        None,
         pattern=r"^[a-z+]+://",
         repr=False,
-        description="Where rate limits and quotas are counted. `redis://...` (needs the extra `redis`) "
-        "survives restarts and can be shared by several servers.",
+        description="Where rate limits and quotas are counted. If unset, in each server's memory, or where "
+        "DRAGOMAN_DATABASE is set, in that, for all its servers. `redis://...` (needs the extra `redis`) is "
+        "faster.",
     )
     trusted_proxies: int = Field(
         0,

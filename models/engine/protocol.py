@@ -3,7 +3,7 @@
 An engine knows nothing of text, languages, tasks or HTTP.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass, field
 from typing import Literal, Protocol
@@ -103,6 +103,8 @@ class EngineStats:
     step_s: float = 0.0
     batch_fill: float = 0.0
     """The part of a step's rows that belonged to requests; the rest was padding."""
+    cards: "Mapping[str, EngineStats]" = field(default_factory=dict)
+    """Of each card's copy, by the card's number, where there are several cards."""
 
 
 def settle(future: Future[Output], result: Output | Exception) -> None:

@@ -17,7 +17,7 @@ import socket
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from queue import Empty, SimpleQueue
@@ -36,7 +36,7 @@ from models import cpu
 from models.engine.protocol import BatchRecord
 from models.errors import DragomanError, Overloaded
 from service.children import STOPS, shorten_socket_paths, stops_held
-from service.engine_supervisor import ENGINES, EngineSupervisor, exit_words
+from service.engine_supervisor import ENGINES, EngineSupervisor, exit_words, supervisors
 from service.errors import StoreUnavailable
 from service.listening import listen
 from service.log import configure_log, discreet
@@ -55,7 +55,7 @@ from service.shares import (
     named,
     pass_on,
 )
-from service.workers import server_workers
+from service.workers import VISIBLE, server_workers, visible_cards
 
 if TYPE_CHECKING:
     from flask import Flask
@@ -118,12 +118,12 @@ class Server:
         settings: Settings,
         build_runtime: BuildRuntime,
         shared: SharedState | None = None,
-        supervisor: EngineSupervisor | None = None,
+        supervisors: Sequence[EngineSupervisor] = (),
     ):
         self._settings = settings
         self._build_runtime = build_runtime
         self._shared = shared or shared_state(settings)
-        self._supervisor = supervisor
+        self._supervisors = supervisors
         self._number = max(1, settings.workers)
         self._workers: set[int] = set()
         self._started = 0
@@ -143,8 +143,8 @@ class Server:
 
         code, start_at, kill_at = 0, 0.0, None
         while kill_at is None or self._workers:
-            if self._supervisor is not None:
-                self._supervisor.look()
+            for supervisor in self._supervisors:
+                supervisor.look()
             if kill_at is None and len(self._workers) < self._number and time.monotonic() >= start_at:
                 self._start(listener)
                 continue
@@ -163,8 +163,8 @@ class Server:
                 kill_at = time.monotonic() + self._settings.request_timeout_s + FINISH_S + CLOSING_S
             elif kill_at is not None and time.monotonic() > kill_at:
                 self._send(signal.SIGKILL)
-        if self._supervisor is not None:
-            self._supervisor.close()
+        for supervisor in self._supervisors:
+            supervisor.close()
         sys.exit(code)
 
     def _start(self, listener: socket.socket) -> None:
@@ -598,10 +598,12 @@ def serve(settings: Settings) -> NoReturn:
     Raises DragomanError if it cannot listen on the settings' address.
     """
     configure_log()
-    settings = settings.model_copy(update={"workers": server_workers(settings)})
+    cards = visible_cards(settings.device)
+    settings = settings.model_copy(update={"workers": server_workers(settings, cards=len(cards))})
     shared = shared_state(settings)
-    supervisor = None if shared.folder is None else EngineSupervisor(settings, shared.folder / ENGINES)
-    Server(settings, partial(_runtime, shared), shared, supervisor).run()
+    own = {} if shared.folder is None else supervisors(settings, shared.folder / ENGINES, cards)
+    shared.engines = list(own)
+    Server(settings, partial(_runtime, shared, cards), shared, list(own.values())).run()
 
 
 def shared_state(settings: Settings) -> SharedState:
@@ -614,7 +616,9 @@ def shared_state(settings: Settings) -> SharedState:
     return SharedState(folder)
 
 
-def _runtime(shared: SharedState, settings: Settings, on_batch: OnBatch) -> "Runtime":
+def _runtime(shared: SharedState, cards: Sequence[str], settings: Settings, on_batch: OnBatch) -> "Runtime":
+    if settings.workers > 1 and len(cards) > 1:  # the models that only read are to be on all cards
+        os.environ[VISIBLE] = cards[os.getpid() % len(cards)]
     # Imported here, in the worker: what it imports may start threads, which do not survive a fork.
     from models.better import BetterModels
     from service.runtime import Runtime

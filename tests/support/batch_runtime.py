@@ -9,7 +9,6 @@ import gc
 import hashlib
 import json
 import os
-import signal
 import sys
 import threading
 import time
@@ -126,10 +125,17 @@ class BatchRuntime(PooledRuntime):
         self.device = "cuda" if settings.device == "cuda" else "cpu"
 
     def part_engines(self, kept=None):
-        """One engine for all processes, as it were: their submissions must not overlap either."""
-        shared = kept or self._log.with_name(self._log.name + ".busy")
-        self.engine.busy = FileLock(shared)
-        return shared
+        """One engine a card for all processes, as it were: their submissions must not overlap either."""
+        cards = range(int(os.environ.get("CARDS", 1)))
+        files = kept or [self._log.with_name(f"{self._log.name}.busy{card}") for card in cards]
+        self._cards = [FileLock(file) for file in files]
+        self.engine.busy = self._cards[0]
+        return files
+
+    def prefer_card(self, card):
+        self.engine.busy = self._cards[card]
+        with self._log.with_name(self._log.name + ".cards").open("a") as file:
+            file.write(f"{card}\n")
 
 
 def opened(log, delay_s, settings):
@@ -165,9 +171,6 @@ def main():
         asked = json.loads(line)
         pid = forked(asked["arguments"], Path(asked["log"]), asked["delay_s"])
         print(pid, flush=True)
-        if asked["kill_after_s"] is not None:
-            time.sleep(asked["kill_after_s"])
-            os.kill(pid, signal.SIGKILL)
         _, status = os.waitpid(pid, 0)
         print(os.waitstatus_to_exitcode(status), flush=True)
 

@@ -51,6 +51,9 @@ class PooledRuntime(Runtime):
     def fallbacks(self):
         return []
 
+    def cards(self):
+        return []
+
     def close(self):
         pass
 

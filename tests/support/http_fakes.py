@@ -194,7 +194,8 @@ class Catalog:
 
 class Pool(FakePool):
     def stats(self) -> dict[str, EngineStats]:
-        return {"fake/translate": EngineStats(queued=3, running=2, source_tokens=10, output_tokens=8)}
+        one = EngineStats(queued=3, running=2, source_tokens=10, output_tokens=8)
+        return {"fake/translate": one, "fake/spread": EngineStats(queued=7, cards={"0": one, "1": one})}
 
     def loaded(self) -> list[str]:
         return ["fake/translate"]

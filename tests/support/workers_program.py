@@ -53,11 +53,12 @@ def main() -> None:
     wanted = settings(**given)
     shared = shared_state(wanted)
     assert shared.folder is not None
-    engines = shared.folder / ENGINES
+    supervisor = EngineSupervisor(wanted, shared.folder / ENGINES, command=COMMAND)
+    shared.engines = [shared.folder / ENGINES]
 
     def build(own: Settings, on_batch: Callable[..., None]) -> FakeRuntime:
         here: Any = SimpleNamespace(device="cpu")
-        process = EngineProcess(own, here, on_batch, kept=engines)
+        process = EngineProcess(own, here, on_batch, kept=shared.engines)
         made: list[Engine] = []
         making = threading.Lock()  # as the pool makes each engine once
 
@@ -77,7 +78,7 @@ def main() -> None:
         runtime.summarizer.steps = runtime.tasks.summary
         return runtime
 
-    serve(wanted, build, shared, EngineSupervisor(wanted, engines, command=COMMAND))
+    serve(wanted, build, shared, [supervisor])
 
 
 if __name__ == "__main__":

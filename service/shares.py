@@ -35,9 +35,8 @@ PLACES_TIMES = 2
 """One caller alone has as many places as the setting says, so that all have twice as many."""
 SPARE_THREADS = 16
 """Beyond those of work: what is quick, and the refusing of what is too much."""
-TEXTS = 8
-"""Requests of one caller whose texts are worked on at the same time are half as many: enough where some of
-them are in code that frees the interpreter, and few enough that a thread of another caller soon gets it."""
+CROWDED_S = 1.0
+"""So long after the last moment at which several callers had requests, each of them works on one at a time."""
 CONNECTIONS = 1000
 """Of a worker; fewer where it may open few files, of which a connection takes up to three."""
 ANSWER_BYTES = 1 << 30
@@ -94,8 +93,8 @@ THREAD = Scarce(
 TEXT = Scarce(
     "text",
     "requests of a worker that its interpreter works on, rather than wait",
-    f"{TEXTS // 2} of one caller, or one of each",
-    "all while nobody else has a request",
+    "one of each caller",
+    "all while nobody else asks",
     "they wait; after some milliseconds of work too",
 )
 PLACE = Scarce(
@@ -301,8 +300,6 @@ class Shares:
         self._least = least
         self._waiting: OrderedDict[str, deque[Any]] = OrderedDict()
         """By caller, the one whose turn is longest ago first."""
-        self._at_work = Counter[str]()
-        """The contexts of `working`, by caller."""
         self._lock = threading.RLock()
 
     @property
@@ -368,23 +365,6 @@ class Shares:
                     self.give(caller)
             self._tell()
 
-    @contextmanager
-    def working(self, caller: str) -> Iterator[None]:
-        """Hold one, when it is the caller's turn, but for the contexts of `idle` in this one.
-
-        While several callers are in such contexts, each of them may hold one, and no more.
-        """
-        turn = _Turn(self, caller)
-        before = _TURN.set(turn)
-        self._count_at_work(caller, 1)
-        try:
-            turn.begin()
-            yield
-        finally:
-            turn.end()
-            self._count_at_work(caller, -1)
-            _TURN.reset(before)
-
     def put(self, caller: str, item: Any) -> None:
         """Have an item wait, for `next`."""
         with self._lock:
@@ -421,17 +401,8 @@ class Shares:
     # ------------------------------------------------------------------ inside
 
     def _took(self, caller: str, amount: int) -> bool:
-        capacity, least = self.capacity, 0 if caller.startswith(ADDRESS) else self._least
-        if len(self._at_work) > 1:
-            capacity, least = 0, 1
-        return self._counts.take(self._scarce.name, caller, amount, capacity=capacity, least=least)
-
-    def _count_at_work(self, caller: str, change: int) -> None:
-        with self._lock:
-            self._at_work[caller] += change
-            if not self._at_work[caller]:
-                del self._at_work[caller]
-        self._tell()
+        least = 0 if caller.startswith(ADDRESS) else self._least
+        return self._counts.take(self._scarce.name, caller, amount, capacity=self.capacity, least=least)
 
     def _tell(self) -> None:
         while (come := self.next()) is not None:
@@ -442,10 +413,54 @@ class Shares:
             del self._waiting[caller]
 
 
-class _Turn:
-    """One of `Shares.working`, which other threads of the same request have too, in copies of its context."""
+class TextTurns(Shares):
+    """The interpreter, for work on texts: of several callers' requests one of each is worked on at a time.
 
-    def __init__(self, shares: Shares, caller: str):
+    A caller alone does without turns.
+    """
+
+    def __init__(self) -> None:
+        super().__init__(TEXT, 0)
+        self._at_work = Counter[str]()
+        """The contexts of `working`, by caller."""
+        self._crowded_until = 0.0
+
+    @contextmanager
+    def working(self, caller: str) -> Iterator[None]:
+        """Hold one, when it is the caller's turn, but for the contexts of `idle` in this one."""
+        turn = _Turn(self, caller)
+        before = _TURN.set(turn)
+        self._count(caller, 1)
+        try:
+            turn.begin()
+            yield
+        finally:
+            turn.end()
+            self._count(caller, -1)
+            _TURN.reset(before)
+
+    def _took(self, caller: str, amount: int) -> bool:
+        capacity = 0 if self._is_crowded() else MOST_WAITING
+        return self._counts.take(self._scarce.name, caller, amount, capacity=capacity, least=1)
+
+    def _count(self, caller: str, change: int) -> None:
+        with self._lock:
+            self._at_work[caller] += change
+            if not self._at_work[caller]:
+                del self._at_work[caller]
+            self._is_crowded()
+
+    def _is_crowded(self) -> bool:
+        now = time.monotonic()
+        if len(self._at_work) > 1:
+            self._crowded_until = now + CROWDED_S
+        return now < self._crowded_until
+
+
+class _Turn:
+    """One of `TextTurns.working`, which other threads of the same request have too, in copies of its context."""
+
+    def __init__(self, shares: TextTurns, caller: str):
         self._shares = shares
         self._caller = caller
         self._held: list[AbstractContextManager[None]] = []
@@ -473,7 +488,7 @@ _TURN: ContextVar[_Turn | None] = ContextVar("turn", default=None)
 
 @contextmanager
 def idle() -> Iterator[None]:
-    """Give up the turn of `Shares.working`, if there is one, in this context, where there is only to wait."""
+    """Give up the turn of `TextTurns.working`, if there is one, in this context, where there is only to wait."""
     turn = _TURN.get()
     if turn is None or not turn.end():
         yield
@@ -485,6 +500,6 @@ def idle() -> Iterator[None]:
 
 
 def pass_on() -> None:
-    """Let others have the turn of `Shares.working`, if there is one and it has lasted long enough."""
+    """Let others have the turn of `TextTurns.working`, if there is one and it has lasted long enough."""
     if (turn := _TURN.get()) is not None and time.monotonic() > turn.slice_end and turn.end():
         turn.begin()

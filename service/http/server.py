@@ -52,6 +52,7 @@ from service.shares import (
     SPARE_THREADS,
     THREAD,
     Shares,
+    TextTurns,
     named,
     pass_on,
 )
@@ -509,7 +510,7 @@ class _Http(TcpWSGIServer):  # type: ignore[misc]
         threads: int,
         probes: Collection[str],
         trusted_proxies: int,
-        texts: Shares,
+        texts: TextTurns,
     ):
         self.body_limits = app.extensions["body_limits"]
         self.trusted_proxies = trusted_proxies

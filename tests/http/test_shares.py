@@ -24,7 +24,7 @@ from service.http.app import create_app
 from service.http.auth import Auth
 from service.http.body import BodyLimits
 from service.shared import SharedState
-from service.shares import CALLER, PLACE, READER, TEXT, TEXTS, Shares, idle, table
+from service.shares import CALLER, PLACE, READER, Shares, TextTurns, idle, table
 from service.store.glossaries import Glossaries
 from service.store.jobs import JobStore
 from service.store.suggestions import Suggestions
@@ -174,7 +174,7 @@ def test_a_turn_that_comes_while_its_waiter_leaves_is_given_back() -> None:
 def test_who_asks_little_waits_for_a_turn_of_who_asks_much(monkeypatch: pytest.MonkeyPatch) -> None:
     """Of thirty requests of one caller, one is worked on beside another caller's."""
     monkeypatch.setattr("models.driver.SLICE_S", 0.0)
-    texts, go, read = Shares(TEXT, TEXTS), threading.Semaphore(0), list[str]()
+    texts, go, read = TextTurns(), threading.Semaphore(0), list[str]()
 
     def steps(caller: str, number: int) -> Steps[None]:
         for _ in range(number):
@@ -192,7 +192,7 @@ def test_who_asks_little_waits_for_a_turn_of_who_asks_much(monkeypatch: pytest.M
         each.start()
         while texts.held + len(texts) < number:
             time.sleep(0.001)
-    assert texts.held == TEXTS // 2
+    assert texts.held == 30, "nobody waits while there is one caller"
     with texts.working("b"):
         assert read == [], "it need not wait"
         for number in range(1, 200):  # it takes long
@@ -212,7 +212,7 @@ def test_who_asks_little_waits_for_a_turn_of_who_asks_much(monkeypatch: pytest.M
 
 
 def test_the_turn_of_a_request_is_free_while_it_waits() -> None:
-    texts = Shares(TEXT, 1)
+    texts = TextTurns()
     with texts.working("a"):
         with idle():
             assert texts.held == 0

@@ -27,7 +27,7 @@ from service.children import Children
 from service.engine_process import EngineProcess, engine_maker
 from service.settings import Settings
 from service.shared import SharedLoadProgress, SharedState
-from service.shares import CALLER, READERS_FOR_EACH_CORE
+from service.shares import CALLER, READERS_FOR_EACH_CORE, TextTurns, idle
 from service.store.database import Database
 from service.store.suggestions import Suggestions
 
@@ -62,6 +62,7 @@ class Runtime:
         self.settings = settings
         workers = max(1, settings.workers)
         self.children = Children(most=max(2, READERS_FOR_EACH_CORE * (os.cpu_count() or 1) // workers))
+        self.texts = TextTurns()
         self.languages = Languages.load()
         whole = self._whole = Catalog.load(self.languages, settings.catalog, settings.named_models)
         chosen = _chosen(whole, settings)  # a wrong setting ends the start
@@ -237,7 +238,15 @@ class Runtime:
     ) -> list[Outcome[T]]:
         """Run tasks together, each part going on when its outputs are there; see `models.driver`."""
         deadline = None if timeout_s is None else time.monotonic() + timeout_s
-        return run_all(tasks, deadline=deadline, wait=wait, in_rounds=False, cancel=cancel, flow=CALLER.get())
+        return run_all(
+            tasks,
+            deadline=deadline,
+            wait=wait,
+            in_rounds=False,
+            cancel=cancel,
+            flow=CALLER.get(),
+            idle=idle,
+        )
 
     def close(self) -> None:
         """Finish what runs and free the models."""

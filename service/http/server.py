@@ -45,13 +45,16 @@ from service.shared import SharedState
 from service.shares import (
     ANSWER,
     ANSWER_BYTES,
+    CALLER,
     CONNECTION,
     CONNECTIONS,
     PLACES_TIMES,
     SPARE_THREADS,
     THREAD,
     Shares,
+    TextTurns,
     named,
+    pass_on,
 )
 from service.workers import VISIBLE, server_workers, visible_cards
 
@@ -67,6 +70,9 @@ BuildRuntime = Callable[[Settings, OnBatch], "Runtime"]
 
 METRICS = "metrics"
 """The folder of the workers' metrics, in what they share."""
+SWITCH_S = 0.001
+"""A thread that wants the interpreter gets it after so long from each one before it. Answers wait for it some
+ten times: of the loop, of their own thread, of the engine's."""
 CANNOT_START = 4
 """The exit code of a server whose application cannot be built."""
 NOT_THIS_TIME = 1
@@ -226,6 +232,7 @@ class _Worker:
             signal.signal(sig, signal.SIG_IGN)
         signal.signal(signal.SIGCHLD, signal.SIG_DFL)
         signal.pthread_sigmask(signal.SIG_UNBLOCK, STOPS)
+        sys.setswitchinterval(SWITCH_S)
         try:
             app, runtime, readiness, jobs = self._application()
         except Exception as error:
@@ -242,7 +249,7 @@ class _Worker:
 
         self._shared.hold()
         threads = PLACES_TIMES * self._settings.max_queued_requests + SPARE_THREADS
-        self._http = _Http(app, listener, threads, PROBES, self._settings.trusted_proxies)
+        self._http = _Http(app, listener, threads, PROBES, self._settings.trusted_proxies, runtime.texts)
         while not self._stopping():
             self._http.turn()
         self._http.finish(self._settings.request_timeout_s + FINISH_S)
@@ -453,15 +460,20 @@ class _Channel(HTTPChannel):  # type: ignore[misc]
                     self.server.pull_trigger()
                     raise ClientDisconnected from None
                 self.answer_bytes += written
+        pass_on()
         return written
 
     def service(self) -> None:
         charged, self.charged = self.charged, None
-        try:
+        if charged is None:  # a probe
             super().service()
+            return
+        CALLER.set("")  # that of the thread's request before
+        try:
+            with self.server.texts.working(charged):
+                super().service()
         finally:
-            if charged is not None:
-                self.server.threads.give(charged)
+            self.server.threads.give(charged)
 
     def handle_close(self) -> None:
         super().handle_close()
@@ -498,6 +510,7 @@ class _Http(TcpWSGIServer):  # type: ignore[misc]
         threads: int,
         probes: Collection[str],
         trusted_proxies: int,
+        texts: TextTurns,
     ):
         self.body_limits = app.extensions["body_limits"]
         self.trusted_proxies = trusted_proxies
@@ -505,6 +518,7 @@ class _Http(TcpWSGIServer):  # type: ignore[misc]
         self._probing = ThreadedTaskDispatcher()
         self._probing.set_thread_count(PROBE_THREADS)
         self.threads = Shares(THREAD, threads)
+        self.texts = texts
         self.answers = Shares(ANSWER, ANSWER_BYTES)
         files, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
         self.connections = Shares(CONNECTION, min(CONNECTIONS, files // 3))

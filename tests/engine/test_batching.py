@@ -26,6 +26,7 @@ from models.engine.batching import (
     without_late_singles,
     work_of,
 )
+from models.engine.flows import FlowQueue
 from models.engine.protocol import BatchRecord, Decoding, Generation, Output
 from models.errors import DeadlineExceeded, EngineFailed, InvalidInput, Overloaded
 from models.steps import Generate, Steps
@@ -104,7 +105,7 @@ def test_whatever_waits_shares_the_next_batch(backend: FakeBackend, engine: Batc
 @pytest.mark.parametrize("length", [1, 2])
 @pytest.mark.parametrize("beams", [1, 2])
 def test_flows_take_turns(backend: FakeBackend, engine: BatchingEngine, length: int, beams: int) -> None:
-    """One's single request waits for a batch or two, however much another has sent before it."""
+    """One's single request is in the next batch, however much another has sent before it."""
     backend.gate.clear()
     futures = engine.submit([_generation(1, flow="a")])
     backend.running.wait(10)
@@ -117,7 +118,7 @@ def test_flows_take_turns(backend: FakeBackend, engine: BatchingEngine, length: 
     for future in (*futures, *lone):
         future.result(10)
     found = [i for i, batch in enumerate(backend.batches) if any(each.flow == "b" for each in batch)]
-    assert found[0] <= 2 < len(backend.batches) - 1
+    assert found[0] == 1 < len(backend.batches) - 2
 
 
 def test_each_of_three_flows_gets_as_much(backend: FakeBackend, engine: BatchingEngine) -> None:
@@ -133,6 +134,40 @@ def test_each_of_three_flows_gets_as_much(backend: FakeBackend, engine: Batching
     order = [each.flow for batch in backend.batches[1:] for each in batch]
     assert [order[:12].count(flow) for flow in "abc"] == [4, 4, 4]
     assert order[12:] == ["a"] * 4
+
+
+class Waiting:
+    def __init__(self, flow: str):
+        self.flow = flow
+
+
+def test_a_flow_comes_first_until_it_had_as_many_turns() -> None:
+    queue = FlowQueue[Waiting]()
+
+    def add(flow: str, number: int) -> list[Waiting]:
+        for each in (added := [Waiting(flow) for _ in range(number)]):
+            queue.add(each)
+        return added
+
+    def order() -> str:
+        return "".join(each.flow for each in queue)
+
+    many = add("a", 8)
+    for each in many[:4]:
+        queue.take(each)
+    few = add("b", 3)
+    assert order() == "bababaa", "it comes anew, and before who had a batch just now"
+    for each in [few[0], *many[4:7]]:
+        queue.take(each)
+    assert order() == "bba", "it had one turn of that batch"
+    queue.take(few[1])
+    queue.drop(few[2])
+    add("b", 1)
+    assert order() == "ba", "it wants one after another"
+    queue.take(many[7])
+    add("c", 1)
+    add("a", 1)
+    assert order() == "bca", "whose last turn is longest ago"
 
 
 def test_only_equal_decodings_share_a_batch(backend: FakeBackend, engine: BatchingEngine) -> None:

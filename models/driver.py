@@ -20,7 +20,7 @@ from queue import Empty, SimpleQueue
 from typing import Any, Generic, Protocol, TypeVar
 
 from models.engine.protocol import LATE, Engine, Generation, Output
-from models.errors import ClientDisconnected, DeadlineExceeded, Overloaded
+from models.errors import ClientDisconnected, DeadlineExceeded
 from models.steps import Event, Gather, Generate, Outcome, Steps, Timings, Words
 
 T = TypeVar("T")
@@ -572,7 +572,11 @@ class Driver(Generic[T]):
                 for pending in group
             ]
             try:
-                futures = self._submitted(engine, generations, may_wait)
+                futures = (
+                    self._pause(partial(engine.submit, generations, wait=True))
+                    if may_wait
+                    else engine.submit(generations)
+                )
             except Exception as error:  # noqa: BLE001 - refused: all of this group is
                 refused += [(pending, error) for pending in group]
                 continue
@@ -586,16 +590,6 @@ class Driver(Generic[T]):
         for pending, refusal in refused:
             self._deliver(pending, refusal)
         return [engine for engine, _ in groups]
-
-    def _submitted(
-        self, engine: Engine, generations: Sequence[Generation], may_wait: bool
-    ) -> Sequence[Future[Output]]:
-        try:
-            return engine.submit(generations)
-        except Overloaded:
-            if not may_wait:
-                raise
-        return self._pause(partial(engine.submit, generations, wait=True))
 
     def _streams_tokens(self, pending: PendingGeneration) -> bool:
         is_greedy = pending.generation.decoding.num_beams == 1

@@ -1,6 +1,7 @@
 """The one database: made once, brought to this version, and filled from the files that were there before."""
 
 import hashlib
+import socket
 import sqlite3
 import subprocess
 import sys
@@ -117,6 +118,28 @@ def test_callers_do_not_learn_where_the_database_is(tmp_path, caplog):
         Keys(database).all()
     assert refused.value.message == "the database cannot be used"
     assert "127.0.0.1" in refused.value.where and "127.0.0.1" in caplog.text and "secret" not in caplog.text
+
+
+def test_a_server_that_does_not_answer_holds_up_each_alone(tmp_path):
+    pytest.importorskip("psycopg")
+    silent = socket.create_server(("127.0.0.1", 0))
+    silent.settimeout(30.0)
+    url = f"postgresql+psycopg://ann@127.0.0.1:{silent.getsockname()[1]}/a?connect_timeout=60&sslmode=disable"
+    database = Database(tmp_path, url)
+    with ThreadPoolExecutor(4) as pool:
+        asked = [pool.submit(Keys(database).all) for _ in range(4)]
+        with silent:
+            connected = [silent.accept()[0] for _ in asked]
+        for each in connected:
+            each.close()
+    assert all(isinstance(each.exception(), StoreUnavailable) for each in asked)
+
+
+def test_a_stopped_process_holds_up_no_other_for_ever(postgresql, tmp_path):
+    database = Database(tmp_path, postgresql.new_database())
+    names = "lock_timeout", "idle_in_transaction_session_timeout"
+    assert [database.run(f"SHOW {name}")[0][0] for name in names] == ["30s", "1min"]
+    database.close()
 
 
 # ---------------------------------------------------------------------- what was kept before

@@ -14,6 +14,7 @@ from service.errors import UnknownJob
 from service.http.app import create_app
 from service.jobs import JobService
 from service.store import jobs as store
+from service.store.database import FILE
 from service.store.results import StoredResult
 
 ONE = {"task": "summarize", "text": "One."}
@@ -69,8 +70,8 @@ def test_each_caller_has_a_share_of_the_disk(tmp_path, monkeypatch):
     [first, last] = client.get("/v1/jobs", headers=keys["ann"]).json["jobs"]
     for job in (first, last):
         until(lambda: client.get(f"/v1/jobs/{job['id']}", headers=keys["ann"]).json["status"] == "done")  # noqa: B023
-    with closing(sqlite3.connect(tmp_path / "jobs.sqlite")) as db:
-        query = "SELECT bytes, (SELECT sum(length(data)) FROM item WHERE job = job.number) FROM job"
+    with closing(sqlite3.connect(tmp_path / FILE)) as db:
+        query = "SELECT bytes, (SELECT sum(length(data)) FROM job_item WHERE job = job.number) FROM job"
         rows = db.execute(f"{query} WHERE status = 'done'").fetchall()
     assert rows and all(kept == results for kept, results in rows)
     for job in (first, last):
@@ -80,9 +81,9 @@ def test_each_caller_has_a_share_of_the_disk(tmp_path, monkeypatch):
 
 
 @pytest.mark.parametrize("piece_bytes", [1, 7, 50])
-def test_a_result_is_read_in_pieces(tmp_path, monkeypatch, piece_bytes):
+def test_a_result_is_read_in_pieces(database, monkeypatch, piece_bytes):
     monkeypatch.setattr("service.store.jobs.PIECE_BYTES", piece_bytes)
-    kept = store.JobStore(settings(data_dir=tmp_path))
+    kept = store.JobStore(database)
 
     def done(form: store.Form, *results: bytes) -> store.Job:
         new = {"task": "summarize", "options": {}, "request_id": "", "form": form}
@@ -152,7 +153,7 @@ def slow(tmp_path, monkeypatch):
     """One worker, not started, over an engine that takes its time; a turn is over as soon as it got on."""
     monkeypatch.setattr(jobs, "TURN_S", 0.0)
     monkeypatch.setattr(jobs, "TURN_TO_BEGINNING", 0.0)
-    monkeypatch.setattr(jobs, "LOOK_FOR_TURNS_S", 0.05)
+    monkeypatch.setattr(jobs, "LOOK_S", 0.05)
     monkeypatch.setattr(jobs, "JOB_WORKERS", 1)
     runtime = JournalRuntime(settings(data_dir=tmp_path), tmp_path / "journal", pause_s=0.03)
     service = JobService(runtime)
@@ -242,7 +243,7 @@ def test_results_are_read_and_forgotten_in_pieces(tmp_path, monkeypatch):
     job = service.store.get(address.rpartition("/")[2], None)
     reading = service.store.results(job)
     next(reading)
-    with closing(sqlite3.connect(tmp_path / "jobs.sqlite", isolation_level=None)) as db:
+    with closing(sqlite3.connect(tmp_path / FILE, isolation_level=None)) as db:
         db.execute("PRAGMA wal_checkpoint(TRUNCATE)")  # a reader in a transaction would hold it up
         assert db.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone() == (0, 0, 0)
     assert len(list(reading)) == 9
@@ -251,6 +252,7 @@ def test_results_are_read_and_forgotten_in_pieces(tmp_path, monkeypatch):
     assert client.delete(address).status_code == 204
     with pytest.raises(UnknownJob):
         list(reading)
-    with closing(sqlite3.connect(tmp_path / "jobs.sqlite")) as db:
-        assert [db.execute(f"SELECT count(*) FROM {t}").fetchone() for t in ("job", "item")] == [(0,), (0,)]
+    with closing(sqlite3.connect(tmp_path / FILE)) as db:
+        for table in ("job", "job_item"):
+            assert db.execute(f"SELECT count(*) FROM {table}").fetchone() == (0,)
     service.close()

@@ -8,8 +8,8 @@
 # TORCH_INDEX_URL is the package index that torch comes from. Empty means pip's own, whose Linux wheels for
 # x86_64 carry CUDA: they run on a CPU too, but take some gigabytes. For a small CPU image, or for another
 # version of CUDA, pass the index that PyTorch's installation page gives for it.
-# EXTRAS are those of pyproject.toml, with gpu added for cuda: mcp for /mcp, redis for counts of use that several servers share,
-# postgresql for data that they share.
+# EXTRAS are those of pyproject.toml, with gpu added for cuda: mcp for /mcp, postgresql and redis for several
+# servers.
 
 FROM python:3.11-slim AS build
 ARG TORCH_INDEX_URL=""
@@ -25,7 +25,7 @@ COPY pyproject.toml README.md LICENSE ./
 COPY models models
 COPY service service
 ARG DEVICE=cpu
-ARG EXTRAS=mcp,redis,postgresql
+ARG EXTRAS=mcp,postgresql,redis
 # hadolint ignore=DL3013
 RUN --mount=type=cache,target=/root/.cache/pip \
     if [ "$DEVICE" = cuda ]; then EXTRAS="$EXTRAS,gpu"; fi; pip install ".[$EXTRAS]"

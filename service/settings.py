@@ -213,12 +213,13 @@ class Settings(BaseSettings):
     anonymous_daily_characters: int | None = Field(
         None, ge=1, description="Characters per day for an address without a key."
     )
-    limits_storage: str = Field(
-        "memory://",
+    limits_storage: str | None = Field(
+        None,
         pattern=r"^[a-z+]+://",
         repr=False,
-        description="Where rate limits and quotas are counted. `redis://...` (needs the extra `redis`) "
-        "survives restarts and can be shared by several servers.",
+        description="Where rate limits and quotas are counted. If unset, in each server's memory, or where "
+        "DRAGOMAN_DATABASE is set, in that, for all its servers. `redis://...` (needs the extra `redis`) is "
+        "faster.",
     )
     trusted_proxies: int = Field(
         0,

@@ -1,4 +1,4 @@
-"""What a server's workers share at run time: counts, finished files, models' load progress.
+"""What a server's workers share at run time: counts, and models' load progress.
 
 A SQLite file in a folder that is deleted with the server, or in memory with one worker. Each change is one
 statement: in a longer transaction, all workers would wait for one that waits for its interpreter. What a
@@ -27,10 +27,6 @@ CREATE TRIGGER IF NOT EXISTS held_nothing AFTER UPDATE ON held WHEN new.amount <
 END;
 CREATE TABLE IF NOT EXISTS used (key TEXT PRIMARY KEY, amount INTEGER, expires REAL) WITHOUT ROWID;
 CREATE INDEX IF NOT EXISTS used_expires ON used (expires);
-CREATE TABLE IF NOT EXISTS file (
-    number INTEGER PRIMARY KEY,
-    key TEXT UNIQUE, name TEXT, data BLOB, media_type TEXT, until REAL, caller TEXT
-);
 CREATE TABLE IF NOT EXISTS stage (
     pid INTEGER, model TEXT, stage TEXT, PRIMARY KEY (pid, model)
 ) WITHOUT ROWID;
@@ -107,7 +103,7 @@ class SharedState:
             fcntl.flock(self._hold, fcntl.LOCK_SH)
 
     def leave(self) -> None:
-        """Remove the tables, which have files of callers, unless another process uses them.
+        """Remove the tables, unless another process uses them.
 
         For when the process that removes the folder was killed.
         """

@@ -1,6 +1,7 @@
 """Fixtures that several test files use: tiny models on disk, made once a run."""
 
 import os
+import shutil
 from pathlib import Path
 
 # Before torch is imported: tiny models gain nothing by threads, and beside other work on the same cores
@@ -17,7 +18,6 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
-import tiny_models
 from compat_server import CompatServer
 from databases import PostgreSQL, program
 from hub import Hub, point_here
@@ -59,6 +59,8 @@ class TinyHub:
 
     def raw(self, kind: str, **changes: Any) -> dict[str, Any]:
         """The fields of a catalog entry `tiny/KIND`; the model itself is on disk after this."""
+        import tiny_models  # here, for torch and transformers take seconds to import
+
         if kind not in self._made:
             self._made[kind] = tiny_models.make(kind, self.folder / kind)
         return {**self._made[kind], **changes}
@@ -68,10 +70,19 @@ class TinyHub:
 
     def catalog_file(self, *kinds: str, **changes: Any) -> Path:
         """A user's catalog with these models."""
+        from tiny_models import catalog_toml
+
         file = self.folder / f"{'-'.join(kinds)}{abs(hash(str(changes)))}.toml"
         entries = {f"tiny/{kind}": self.raw(kind, **changes) for kind in kinds}
-        file.write_text(tiny_models.catalog_toml(entries), "utf-8")
+        file.write_text(catalog_toml(entries), "utf-8")
         return file
+
+    def converted(self, cache: Path, *kinds: str) -> Path:
+        """A cache that has these models converted, for servers: each would start a process that does it."""
+        for kind in kinds:
+            self.store.ct2_folder(self.entry(kind))
+        shutil.copytree(self.store.cache / "models", cache / "models", symlinks=True)
+        return cache
 
     def catalog(self, *kinds: str, **changes: Any) -> Catalog:
         return Catalog.load(self._languages, self.catalog_file(*kinds, **changes))

@@ -146,12 +146,12 @@ def create_app(
     Access(metrics).install(app)
     long = job_limits(runtime.settings)
     bodies = BodyLimits(runtime.settings, dict.fromkeys(JOB_BODIES, long), {MCP_BODY: MCP_BYTES}, shared)
-    quotas = Quotas(runtime.settings.limits_storage, shared)
+    quotas = Quotas(runtime.settings.limits_storage, shared, runtime.database)
     work = RequestRunner(runtime, places, readiness, quotas)
     jobs = jobs or JobService(runtime)
     idempotency = Idempotency(jobs.idempotency, runtime.settings.request_timeout_s)
     job_views = Jobs(runtime, jobs, work, idempotency, shared)
-    families = _families(runtime, work, readiness, job_views, shared)
+    families = _families(runtime, work, readiness, job_views)
     install_errors(app, families)
     install_browser_rules(app, runtime.settings, _open_to_pages(families))
     Auth(runtime.keys, runtime.settings, families).install(app)
@@ -170,12 +170,10 @@ def create_app(
     return app
 
 
-def _families(
-    runtime: "Runtime", work: RequestRunner, readiness: Readiness, jobs: Jobs, shared: SharedState
-) -> list[Family]:
+def _families(runtime: "Runtime", work: RequestRunner, readiness: Readiness, jobs: Jobs) -> list[Family]:
     """Return other people's interfaces, those that the settings name."""
     makers: dict[ClientFamily, Callable[[], Family]] = {
-        "libretranslate": lambda: LibreTranslate(runtime, work, shared),
+        "libretranslate": lambda: LibreTranslate(runtime, work),
         "deepl": lambda: DeepL(runtime, work, jobs),
         "huggingface": lambda: HuggingFace(runtime, work, readiness),
         "openai": lambda: OpenAI(runtime, work),

@@ -1,12 +1,13 @@
 """Each caller's quotas: requests by rate, characters by day (UTC).
 
-auth.py identifies the caller. Counts are stored in the workers' shared state, or at the configured URL.
+auth.py identifies the caller. Counts are stored in the workers' shared state, in the database, or at the
+configured URL.
 """
 
 import itertools
 import math
 import time
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -21,6 +22,7 @@ from models.errors import InvalidInput
 from service.errors import CharactersSpent, KeyRequired, StoreUnavailable
 from service.problems import try_again
 from service.shared import SharedState
+from service.store.database import Database
 
 UNLIMITED = 1_000_000_000_000
 """Characters a day, where there is no limit; DeepL tells its own clients the same number."""
@@ -34,12 +36,12 @@ READING_BY_POST = frozenset({"deepl.document_status", "deepl.document_result"})
 
 SCHEME = "memory"
 """What the settings call it; `limits` has another storage of this name, which knows one process."""
-SHARED_SCHEME = "dragoman"
+TABLE_SCHEME = "dragoman"
 _ADD = """
 INSERT INTO used (key, amount, expires) VALUES (:key, :amount, :now + :expiry)
 ON CONFLICT (key) DO UPDATE SET
-    amount = iif(expires <= :now, excluded.amount, amount + excluded.amount),
-    expires = iif(expires <= :now, excluded.expires, expires)
+    amount = CASE WHEN used.expires <= :now THEN excluded.amount ELSE used.amount + excluded.amount END,
+    expires = CASE WHEN used.expires <= :now THEN excluded.expires ELSE used.expires END
 RETURNING amount
 """
 _SWEEP_EVERY = 1000
@@ -72,13 +74,16 @@ def require_known(what: str) -> None:
 class Quotas:
     """Counts what callers use, and refuses what is too much.
 
-    `storage` is a URL as `limits` reads it, but that `memory://` is `shared`.
+    `storage` is a URL as `limits` reads it, but that `memory://` is `shared`. Without one it is that too, or
+    `database`, if that is one that several machines may share.
     """
 
-    def __init__(self, storage: str, shared: SharedState | None = None):
+    def __init__(self, storage: str | None, shared: SharedState, database: Database):
         options: dict[str, Any] = {"wrap_exceptions": True}
-        if storage.startswith(f"{SCHEME}:"):
-            storage, options["shared"] = f"{SHARED_SCHEME}://", shared or SharedState()
+        if storage is None and database.is_remote:
+            storage, options["table"] = f"{TABLE_SCHEME}://", (database.run, time.time)
+        elif storage is None or storage.startswith(f"{SCHEME}:"):
+            storage, options["table"] = f"{TABLE_SCHEME}://", (shared.rows, time.monotonic)
         self._limiter = Limiter(
             lambda: _caller().name,
             application_limits=[ApplicationLimit(lambda: _caller().rate or "", error_message=self._refusal)],
@@ -176,18 +181,24 @@ def _until_tomorrow_s() -> float:
     return (tomorrow - now).total_seconds()
 
 
-class SharedCounts(Storage):
-    """Counts with an end. Each call is one statement, and so whole beside those of other workers.
+class TableCounts(Storage):
+    """Counts with an end, in the table `used`. Each call is one statement, and so whole beside others'.
 
-    Ends are of the monotonic clock, which all processes of a machine share: a window that began while the
-    date was wrong ends like any other.
+    `table` runs such a statement, and has a clock that all who use it share. That of a machine's processes is
+    the monotonic one: a window that began while the date was wrong ends like any other.
     """
 
-    STORAGE_SCHEME: list[str] | None = [SHARED_SCHEME]  # noqa: RUF012 - as `limits` declares it
+    STORAGE_SCHEME: list[str] | None = [TABLE_SCHEME]  # noqa: RUF012 - as `limits` declares it
 
-    def __init__(self, uri: str | None = None, *, shared: SharedState, wrap_exceptions: bool = False):
+    def __init__(
+        self,
+        uri: str | None = None,
+        *,
+        table: tuple[Callable[..., Sequence[Any]], Callable[[], float]],
+        wrap_exceptions: bool = False,
+    ):
         super().__init__(uri, wrap_exceptions)
-        self._shared = shared
+        self._run, self._now = table
         self._calls = itertools.count()
 
     @property
@@ -195,26 +206,27 @@ class SharedCounts(Storage):
         return StoreUnavailable
 
     def incr(self, key: str, expiry: float, amount: int = 1) -> int:
-        now = time.monotonic()
+        now = self._now()
         if not next(self._calls) % _SWEEP_EVERY:
-            self._shared.change("DELETE FROM used WHERE expires <= :now", now=now)
-        return int(self._shared.rows(_ADD, key=key, amount=amount, now=now, expiry=expiry)[0][0])
+            self._run("DELETE FROM used WHERE expires <= :now", now=now)
+        return int(self._run(_ADD, key=key, amount=amount, now=now, expiry=expiry)[0][0])
 
     def get(self, key: str) -> int:
         query = "SELECT amount FROM used WHERE key = :key AND expires > :now"
-        rows = self._shared.rows(query, key=key, now=time.monotonic())
+        rows = self._run(query, key=key, now=self._now())
         return int(rows[0][0]) if rows else 0
 
     def get_expiry(self, key: str) -> float:
-        rows = self._shared.rows("SELECT expires FROM used WHERE key = :key", key=key)
-        left_s = float(rows[0][0]) - time.monotonic() if rows else 0.0
+        rows = self._run("SELECT expires FROM used WHERE key = :key", key=key)
+        left_s = float(rows[0][0]) - self._now() if rows else 0.0
         return time.time() + left_s
 
     def check(self) -> bool:
         return True
 
     def reset(self) -> int | None:
-        return self._shared.change("DELETE FROM used")
+        self._run("DELETE FROM used")
+        return None
 
     def clear(self, key: str) -> None:
-        self._shared.change("DELETE FROM used WHERE key = :key", key=key)
+        self._run("DELETE FROM used WHERE key = :key", key=key)

@@ -87,6 +87,19 @@ class Database:
         with self.transaction() as db:
             return db.execute(statement).rowcount
 
+    @property
+    def is_remote(self) -> bool:
+        """True if servers of several machines may share it."""
+        return self._file is None
+
+    def run(self, statement: str, **values: object) -> Sequence[Any]:
+        """Run an SQL statement; return the rows that it returns, if it does."""
+        from sqlalchemy import text
+
+        with self.transaction() as db:
+            done = db.execute(text(statement), values)
+            return done.all() if done.returns_rows else []
+
     def close(self) -> None:
         """Close the connections that nobody uses; the next use opens new ones."""
         with self._lock:

@@ -28,16 +28,18 @@ def test_killed_many_times_and_started_again(program, tmp_path):
     whole, out = tmp_path / "whole.jsonl", tmp_path / "out.jsonl"
     assert program.run(source, whole) == 3
 
-    moments, kills = random.Random(11), 0
+    moments, kills, once = random.Random(11), 0, program.done(whole).total()
     while not out.exists():  # it gets its name last: a kill may come even after that
-        moment = moments.uniform(0.05, 0.6 + kills / 20)  # a busy machine gets there too
-        code = program.run(source, out, delay_s=0.04, kill_after_s=moment)
+        sentences = program.done(out).total() + moments.randint(0, once // 5)
+        code = program.cut_off(
+            source, out, sentences=sentences, delay_s=0.04, late_s=moments.uniform(0, 0.05)
+        )
         kills += code == -9
         assert code in (-9, 3)
         assert kills < 60
     assert kills >= 4
     assert out.read_bytes() == whole.read_bytes()
-    once, often = program.done(whole).total(), program.done(out).total()
+    often = program.done(out).total()
     assert once <= often <= once + kills * UNIT_SENTENCES, (
         "much less than a unit is lost, unless it has poison"
     )

@@ -8,6 +8,7 @@ import weakref
 import pytest
 import torch
 from seq2seq_models import MAX_POSITIONS, VOCABULARY, content, reference, tiny_model
+from waiting import until
 
 from models.engine.native import NativeEngine
 from models.engine.native.limits import Lane, Limits
@@ -48,13 +49,6 @@ def engine(make_engine):
 def assert_right(oracle, generation, future):
     tokens, _ = reference(oracle, generation.source_ids, generation.decoding)
     assert list(future.result(30).token_ids) == content(oracle, tokens, generation.decoding)
-
-
-def wait_until(condition):
-    end = time.monotonic() + 30
-    while not condition():
-        assert time.monotonic() < end
-        time.sleep(0.005)
 
 
 class Gate:
@@ -166,15 +160,15 @@ def test_numbers_that_are_none_fail_alone_and_leave_nothing_behind(
 def test_cancelling_frees_the_slot_within_a_step(engine, oracle, monkeypatch):
     gate = Gate(engine, monkeypatch)
     futures = engine.submit([Generation(source, BEAMS) for source in SOURCES[:6]])
-    wait_until(lambda: engine.stats().running == 4)
+    until(lambda: engine.stats().running == 4)
     steps = engine._loop._step
     assert futures[0].cancel()
     assert futures[5].cancel()
     gate.open()
-    wait_until(lambda: engine._loop._step > steps)
+    until(lambda: engine._loop._step > steps)
     for number in range(1, 5):
         assert_right(oracle, Generation(SOURCES[number], BEAMS), futures[number])
-    wait_until(lambda: engine.stats().slots_used == 0)
+    until(lambda: engine.stats().slots_used == 0)
     assert engine.stats().requests == 4
 
 
@@ -183,12 +177,12 @@ def test_cancelling_frees_the_place_in_the_queue(make_engine, oracle, monkeypatc
     gate = Gate(engine, monkeypatch)
     generation = Generation(SOURCES[0], Decoding(max_new_tokens=6, min_new_tokens=6))
     futures = engine.submit([generation])
-    wait_until(lambda: engine.stats().running == 1)
+    until(lambda: engine.stats().running == 1)
     futures += engine.submit([generation] * 3)
     for future in futures[2:]:
         assert future.cancel()
     gate.open(steps=1)
-    wait_until(lambda: engine.stats().queued == 1)
+    until(lambda: engine.stats().queued == 1)
     assert engine.stats().running == 1
     futures += engine.submit([generation] * 2)
     gate.open()
@@ -226,7 +220,7 @@ def test_a_dead_loop_fails_everyone_and_is_restarted(engine, oracle, monkeypatch
     for future in engine.submit([Generation(source, GREEDY) for source in SOURCES]):
         with pytest.raises(EngineFailed, match="lost"):
             future.result(30)
-    wait_until(lambda: engine.stats().ready)
+    until(lambda: engine.stats().ready)
     assert ready_while_down == [False]
     generation = Generation(SOURCES[0], GREEDY)
     assert_right(oracle, generation, engine.submit([generation])[0])
@@ -257,7 +251,7 @@ def test_cancelled_requests_do_not_hurt_the_loop_after_a_death(engine, oracle, m
     for future in futures[1:-1]:
         with pytest.raises(EngineFailed, match="lost"):
             future.result(30)
-    wait_until(lambda: loops and engine.stats().ready)
+    until(lambda: loops and engine.stats().ready)
     generations = [Generation(source, BEAMS) for source in SOURCES]
     for generation, future in zip(generations, engine.submit(generations), strict=True):
         assert_right(oracle, generation, future)
@@ -273,7 +267,7 @@ def test_nobody_is_forgotten_wherever_the_loop_dies(engine, oracle, monkeypatch,
     for future in engine.submit([Generation(source, GREEDY) for source in SOURCES]):
         with pytest.raises(EngineFailed, match="lost"):
             future.result(30)
-    wait_until(lambda: engine.stats().ready)
+    until(lambda: engine.stats().ready)
     generation = Generation(SOURCES[0], GREEDY)
     assert_right(oracle, generation, engine.submit([generation])[0])
 
@@ -319,7 +313,7 @@ def test_a_full_queue_refuses_or_waits(make_engine, oracle, monkeypatch):
     gate = Gate(engine, monkeypatch)
     generations = [Generation(source, GREEDY) for source in SOURCES[:4]]
     futures = engine.submit(generations)
-    wait_until(lambda: engine.stats().running == 4)
+    until(lambda: engine.stats().running == 4)
     futures += engine.submit(generations)
     with pytest.raises(Overloaded):
         engine.submit(generations[:1])
@@ -380,7 +374,7 @@ def test_a_source_beyond_the_model_s_positions_is_refused():
 def test_stats_count(engine):
     futures = engine.submit([Generation(source, BEAMS) for source in SOURCES])
     lengths = [len(future.result(30).token_ids) for future in futures]
-    wait_until(lambda: engine.stats().slots_used == 0)
+    until(lambda: engine.stats().slots_used == 0)
     stats = engine.stats()
     assert (stats.requests, stats.queued, stats.running, stats.slots) == (len(SOURCES), 0, 0, 4)
     assert stats.source_tokens == sum(map(len, SOURCES))

@@ -256,14 +256,15 @@ def test_work_of_every_kind_has_a_rate(name: str) -> None:
 
 
 def test_a_window_that_began_while_the_clock_was_ahead_ends(monkeypatch: pytest.MonkeyPatch) -> None:
-    clock = SimpleNamespace(time=lambda: 4e9, monotonic=lambda: 100.0)
+    date, up = [4e9], [100.0]
+    clock = SimpleNamespace(time=lambda: date[-1], monotonic=lambda: up[-1])
     monkeypatch.setattr(service.http.quotas, "time", clock)
     service_ = Service(anonymous_rate_limit="1/minute")
     assert service_.work().status_code == 200
-    clock.time = lambda: 2e9
+    date.append(2e9)
     refused = service_.work()
     assert (refused.status_code, refused.headers["Retry-After"]) == (429, "61")
-    clock.monotonic = lambda: 161.0
+    up.append(161.0)
     assert service_.work().status_code == 200
 
 
@@ -426,6 +427,18 @@ def test_counts_in_redis_are_shared(monkeypatch: pytest.MonkeyPatch) -> None:
     assert [third.work(json=failing).status_code for _ in range(2)] == [500, 500]
     assert third.client.get("/v2/usage").json["character_count"] == len(TEXT)
     assert set(urls) == {"redis://a-host:6379/3"}
+
+
+def test_counts_in_a_database_are_those_of_all_its_servers(database_url: str | None) -> None:
+    first, second = (
+        Service(database=database_url, anonymous_rate_limit="2/minute", anonymous_daily_characters=len(TEXT))
+        for _ in range(2)
+    )
+    is_shared = database_url is not None
+    assert first.work().status_code == 200
+    assert second.work().status_code == (429 if is_shared else 200)
+    assert second.work(json={"text": "a", "target": "fr"}).status_code == 429
+    assert second.client.get("/v2/usage").json["character_count"] == len(TEXT)
 
 
 def test_a_storage_that_does_not_answer_is_a_problem() -> None:

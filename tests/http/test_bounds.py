@@ -218,7 +218,7 @@ def resident(name: str) -> int:
 
 def test_a_request_takes_a_few_times_its_size() -> None:
     """They take 2 to 8 times; some took 28 to 83. Measured in a process that gives back what it frees."""
-    size = 10_000_000
+    size = 3_000_000
     program = f"import test_bounds; print([test_bounds.peak(kind, {size}) for kind in test_bounds.KINDS])"
     done = subprocess.run(
         [sys.executable, "-c", program],

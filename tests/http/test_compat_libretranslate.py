@@ -2,7 +2,6 @@
 
 import json
 import re
-import time
 from typing import Any
 from urllib.error import HTTPError
 from urllib.parse import quote, urlencode
@@ -12,9 +11,6 @@ from compat_server import CompatServer
 from deep_translator import LibreTranslator
 from deep_translator.exceptions import ServerException
 from libretranslatepy import LibreTranslateAPI
-
-from models.errors import Overloaded
-from service.http.compat.libretranslate import StoredFiles
 
 FORM = {"Content-Type": "application/x-www-form-urlencoded"}
 
@@ -258,29 +254,6 @@ def test_a_file_that_cannot_be_read_is_refused(server: CompatServer, name: str, 
     status, answer = upload(server, name, data, source="en", target="fr")
     assert (status, set(answer)) == (413 if len(data) > 30_000 else 400, {"error"})
     assert post(server, "/translate_file", source="en", target="fr")[0] == 400
-
-
-def test_files_are_kept_for_a_while_and_not_without_end() -> None:
-    caller = "somebody"
-    files = StoredFiles(lambda: caller, max_bytes=10)
-    key = files.put("a.txt", b"12345678", "text/plain")
-    kept = files.get(key)
-    assert kept is not None
-    assert (kept.name, kept.data) == ("a.txt", b"12345678")
-    caller = "somebody else"
-    with pytest.raises(Overloaded):
-        files.put("b.txt", b"123", "text/plain")
-    assert files.get(key) == kept, "nobody loses a file to others"
-    caller = "somebody"
-    newer = files.put("c.txt", b"123", "text/plain")
-    assert files.get(key) is None, "who keeps more loses his own oldest"
-    caller = "somebody else"
-    files.put("b.txt", b"123", "text/plain")
-    assert files.get(newer) is not None
-    short = StoredFiles(ttl_s=0.05)
-    key = short.put("a.txt", b"1", "text/plain")
-    time.sleep(0.1)
-    assert short.get(key) is None
 
 
 def test_a_suggestion_is_kept(server: CompatServer) -> None:

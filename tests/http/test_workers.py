@@ -180,7 +180,8 @@ def test_a_killed_worker_takes_nothing_along(mortal: Workers) -> None:
     with ThreadPoolExecutor(3) as pool:
         working = [pool.submit(work, seed) for seed in range(3)]
         for _ in range(3):
-            time.sleep(0.5)
+            right = counts["right"]
+            until(lambda right=right: counts["right"] > right + 2)
             victim = mortal.workers()[0]
             os.kill(victim, signal.SIGKILL)
             until(lambda victim=victim: victim not in mortal.workers() and len(mortal.workers()) == 2)

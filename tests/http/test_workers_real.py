@@ -47,7 +47,7 @@ def server(hub: Hub, tiny_hub: TinyHub, tmp_path_factory: pytest.TempPathFactory
         folder,
         hub=hub.url,
         catalog=str(catalog),
-        cache_dir=str(folder / "cache"),
+        cache_dir=str(tiny_hub.converted(folder / "cache", "marian")),
         translate_model="tiny/marian",
         device="cpu",
         threads=1,
@@ -166,7 +166,7 @@ def test_a_pull_is_seen_from_the_other(server: TinyWorkers, hub: Hub) -> None:
     until(lambda: server.loading(1, FAR).startswith("downloading "))
     assert server.ask(1, "POST", "/v1/models", {"name": FAR})["state"].startswith("downloading ")
     hub.go_on.set()
-    until(lambda: server.state(1, FAR) == "ready", within_s=60.0)
+    until(lambda: server.state(1, FAR) == "ready")
     assert server.state(0, FAR) == "ready"
     whole = [asked for asked in hub.asked if re.fullmatch(r"CDN \S+", asked)]
     assert len(whole) == 1, "it was fetched once"

@@ -9,12 +9,12 @@ import socket
 import ssl
 import threading
 import time
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
 import trustme
 from http_fakes import FakeRuntime, settings
 from job_client import ended, put, until
+from listener import Listener, body_of, send
 from sqlalchemy import update
 
 from models.errors import InvalidInput
@@ -30,46 +30,19 @@ SECRET = "a secret of sixteen characters"
 PUBLIC = "93.184.216.34"
 
 
-class Receiver:
+class Receiver(Listener):
     """A server on this machine that answers with `answers`, the last one for ever, and remembers."""
 
     def __init__(self, tls=None):
+        super().__init__(self._take, tls)
         self.answers = [(204, {})]
         self.got = []
-        receiver = self
+        self.port = self.server_port
 
-        class Handler(BaseHTTPRequestHandler):
-            def do_POST(self):
-                body = self.rfile.read(int(self.headers["Content-Length"]))
-                receiver.got.append((self.path, dict(self.headers), body))
-                status, headers = (
-                    receiver.answers.pop(0) if len(receiver.answers) > 1 else receiver.answers[0]
-                )
-                self.send_response(status)
-                for name, value in headers.items():
-                    self.send_header(name, value)
-                self.end_headers()
-
-            do_GET = do_POST
-
-            def log_message(self, *_):
-                pass
-
-        class Server(ThreadingHTTPServer):
-            def handle_error(self, *_):
-                pass  # a client that does not trust the certificate
-
-        self.server = Server(("127.0.0.1", 0), Handler)
-        if tls is not None:
-            self.server.socket = tls.wrap_socket(self.server.socket, server_side=True)
-        self.port = self.server.server_port
-        self._thread = threading.Thread(target=self.server.serve_forever, args=(0.02,), daemon=True)
-        self._thread.start()
-
-    def close(self):
-        self.server.shutdown()
-        self.server.server_close()
-        self._thread.join()
+    def _take(self, http):
+        self.got.append((http.path, dict(http.headers), body_of(http)))
+        status, headers = self.answers.pop(0) if len(self.answers) > 1 else self.answers[0]
+        send(http, status, **headers)
 
 
 @pytest.fixture

@@ -4,11 +4,11 @@ import json
 import os
 import signal
 import sqlite3
-import time
 from collections import Counter
 from contextlib import closing
 
 from server_process import ServerProcess
+from waiting import until
 
 from service.store.database import FILE
 
@@ -34,17 +34,11 @@ class JobServer(ServerProcess):
         return json.loads(self.request("GET", address)[1])
 
     def wait_for_progress(self, address, done):
-        end = time.monotonic() + 20
-        while self.job(address)["progress"]["done"] < done:
-            assert time.monotonic() < end, self.log
-            time.sleep(0.02)
+        until(lambda: self.job(address)["progress"]["done"] >= done)
 
     def end_of(self, address):
-        end = time.monotonic() + 20
-        while (job := self.job(address))["status"] not in ("done", "failed"):
-            assert time.monotonic() < end, self.log
-            time.sleep(0.05)
-        return job
+        until(lambda: self.job(address)["status"] in ("done", "failed"))
+        return self.job(address)
 
     def asked(self):
         """How often its engine, and those before it, were asked for each text, in each way."""

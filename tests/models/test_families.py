@@ -273,7 +273,7 @@ def test_english_that_was_learned_in_tokens_is_cleaned_up(tiny_hub, languages, w
     assert other.decode((7,)) == written, "French writes a space before a colon"
 
 
-@settings(max_examples=300)
+@settings(max_examples=100)
 @given(
     parts=st.lists(
         st.sampled_from(["s", " ", "n", "'", " 's", " n't", " .", ".", ",", "a", "5", "t", "'ll", "!"]),

@@ -1,9 +1,9 @@
 """A model's first use: fetched and loaded behind the requests, which wait for it in their own time."""
 
 import threading
-import time
 
 import pytest
+from waiting import until
 
 from models.errors import ModelUnavailable
 from service.http.app import create_app
@@ -12,13 +12,6 @@ from service.settings import Settings
 
 NAME = "tiny/far"
 BODY = {"text": "A joint statement.", "source": "en", "target": "fr", "model": NAME}
-
-
-def _until(holds):
-    deadline = time.monotonic() + 60
-    while not holds():
-        assert time.monotonic() < deadline
-        time.sleep(0.02)
 
 
 @pytest.fixture
@@ -72,10 +65,10 @@ def test_a_request_waits_in_its_time_and_others_go_on(hub, client, runtime):
     assert other.status_code in (200, 503), other.text  # bundled: its first load may take its time
     assert other.status_code == 200 or other.json["type"] == "/problems/model-loading"
     hub.go_on.set()
-    _until(lambda: _state(client) == "ready")
+    until(lambda: _state(client) == "ready")
     done = client.post("/v1/translate", json=BODY)
     assert (done.status_code, done.json["model"]) == (200, NAME), done.text
-    _until(lambda: "loading" not in client.get("/readyz").json)  # the bundled one may take longer
+    until(lambda: "loading" not in client.get("/readyz").json)  # the bundled one may take longer
     downloads = [asked for asked in hub.asked if asked.startswith("CDN")]
     assert [asked for asked in downloads if "bytes=" not in asked] == downloads[:1], "fetched once for all"
 
@@ -109,9 +102,9 @@ def test_a_pool_that_is_left_alone_keeps_what_was_begun(hub, runtime):
     runtime.pool.begin(entry)
     runtime.pool.begin(entry)
     assert runtime.pool.loaded() == []
-    _until(lambda: runtime.pool.stages()[NAME].startswith("downloading "))
+    until(lambda: runtime.pool.stages()[NAME].startswith("downloading "))
     hub.go_on.set()
-    _until(lambda: runtime.pool.loaded() == [NAME])
+    until(lambda: runtime.pool.loaded() == [NAME])
     assert runtime.pool.stages() == {}
     hub.repositories.clear()
     with pytest.raises(ModelUnavailable):
@@ -138,9 +131,9 @@ def test_only_a_key_that_may_has_models_fetched(hub, client, runtime):
     begun = _post(client, admin)
     assert begun.status_code == 202 and begun.json["name"] == NAME
     hub.go_on.set()
-    _until(lambda: _state(client) == "ready")
+    until(lambda: _state(client) == "ready")
     assert _post(client, admin, other).status_code == 202, "not allowed before, and so not in the list"
-    _until(lambda: other not in runtime.pool.stages())
+    until(lambda: other not in runtime.pool.stages())
     assert other not in {each["name"] for each in client.get("/v1/models").json["models"]}, "the hub has none"
     assert _post(client, admin, "no/such").json["type"] == "/problems/unknown-model"
     refused = _post(client, admin, "Helsinki-NLP/opus-mt-*")

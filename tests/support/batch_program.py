@@ -8,20 +8,16 @@ import subprocess
 import sys
 import time
 from collections import Counter
+from contextlib import suppress
 from pathlib import Path
+
+from waiting import until
 
 HERE = Path(__file__).parent
 
 TRANSLATE = ("translate", "--to", "fr", "--from", "en")
 
 SHARED = [f"This is sentence number {i}, which stands in many of the articles." for i in range(12)]
-
-
-def until(reached, limit_s=180.0):
-    end = time.monotonic() + limit_s
-    while not reached():
-        assert time.monotonic() < end, "it takes too long"
-        time.sleep(0.05)
 
 
 class Program:
@@ -53,15 +49,10 @@ class Program:
         self.start(source, out, *options, **how)
         return self.end()
 
-    def start(self, source, out, *options, kill_after_s=None, delay_s=0.0):
+    def start(self, source, out, *options, delay_s=0.0):
         """Begin a run, which `end` waits for; returns the process's id."""
         arguments = ["batch", *TRANSLATE, str(source), str(out), *options]
-        asked = {
-            "arguments": arguments,
-            "log": str(self.log(out)),
-            "kill_after_s": kill_after_s,
-            "delay_s": delay_s,
-        }
+        asked = {"arguments": arguments, "log": str(self.log(out)), "delay_s": delay_s}
         self._process.stdin.write(json.dumps(asked) + "\n")
         self._process.stdin.flush()
         return int(self._process.stdout.readline())
@@ -70,11 +61,13 @@ class Program:
         """The run's exit code."""
         return int(self._process.stdout.readline())
 
-    def cut_off(self, source, out, *, sentences, delay_s):
-        """A run that is killed as soon as more than so many sentences are done; its exit code."""
+    def cut_off(self, source, out, *, sentences, delay_s, late_s=0.0):
+        """A run that is killed once more than so many sentences or all are done; its exit code."""
         process = self.start(source, out, delay_s=delay_s)
-        until(lambda: self.done(out).total() > sentences)
-        os.kill(process, signal.SIGKILL)
+        until(lambda: self.done(out).total() > sentences or Path(out).exists())
+        time.sleep(late_s)
+        with suppress(ProcessLookupError):
+            os.kill(process, signal.SIGKILL)
         return self.end()
 
     def log(self, out):

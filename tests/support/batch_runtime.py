@@ -9,7 +9,6 @@ import gc
 import hashlib
 import json
 import os
-import signal
 import sys
 import threading
 import time
@@ -165,9 +164,6 @@ def main():
         asked = json.loads(line)
         pid = forked(asked["arguments"], Path(asked["log"]), asked["delay_s"])
         print(pid, flush=True)
-        if asked["kill_after_s"] is not None:
-            time.sleep(asked["kill_after_s"])
-            os.kill(pid, signal.SIGKILL)
         _, status = os.waitpid(pid, 0)
         print(os.waitstatus_to_exitcode(status), flush=True)
 

@@ -4,8 +4,10 @@ import json
 import re
 import threading
 from collections.abc import Callable
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import BaseHTTPRequestHandler
 from typing import Any
+
+from listener import Listener, body_of, send
 
 
 class Reply:
@@ -28,14 +30,7 @@ class Reply:
 
     def status(self, status: int, told: object, **headers: str) -> None:
         """Answer with an error."""
-        data = json.dumps(told).encode()
-        self._handler.send_response(status)
-        for name, value in headers.items():
-            self._handler.send_header(name.replace("_", "-"), value)
-        self._handler.send_header("Connection", "close")
-        self._handler.send_header("Content-Length", str(len(data)))
-        self._handler.end_headers()
-        self._handler.wfile.write(data)
+        send(self._handler, status, json.dumps(told).encode(), Connection="close", **headers)
 
     def event(self, told: object) -> None:
         """Send one event of the stream."""
@@ -53,25 +48,15 @@ class Reply:
     ) -> None:
         """Send a piece of the answer, or its end."""
         known = None if log_probability is None else {"content": [_token(text, log_probability)]}
-        choice = {
-            "index": 0,
-            "delta": {"content": text, **delta},
-            "logprobs": known,
-            "finish_reason": finish,
-        }
-        self.event(_chunk([choice], None))
+        delta = {"content": text, **delta}
+        self.event(_chunk([{"index": 0, "delta": delta, "logprobs": known, "finish_reason": finish}], None))
 
     def end(self, finish: str = "stop", usage: tuple[int, int] | None = (7, 3)) -> None:
         """End the answer as servers do."""
         self.say("", finish=finish)
         if usage is not None:
-            source, output = usage
-            self.event(
-                _chunk(
-                    [],
-                    {"prompt_tokens": source, "completion_tokens": output, "total_tokens": source + output},
-                )
-            )
+            names = ("prompt_tokens", "completion_tokens", "total_tokens")
+            self.event(_chunk([], dict(zip(names, (*usage, sum(usage)), strict=True))))
         self.event("[DONE]")
 
     def answer(self, text: str, *, log_probability: float | None = -0.25) -> None:
@@ -94,43 +79,24 @@ class ChatServer:
     """The server. `reply` answers each request; `bodies` and `headers` are what came."""
 
     def __init__(self, reply: Callable[[Reply], None]):
-        chat = self
         self.reply = reply
         self.bodies: list[dict[str, Any]] = []
         self.headers: list[Any] = []
         self.models: list[dict[str, Any]] = [{"id": "served", "created": 0, "owned_by": "us"}]
         self.client_went = threading.Event()
+        self._server = Listener(self._answer, version="HTTP/1.1")
+        self.url = f"{self._server.url}/v1"
+        self.close = self._server.close
 
-        class Handler(BaseHTTPRequestHandler):
-            protocol_version = "HTTP/1.1"
-
-            def do_POST(self) -> None:
-                body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
-                chat.bodies.append(body)
-                chat.headers.append(self.headers)
-                try:
-                    chat.reply(Reply(self, body))
-                except OSError:
-                    chat.client_went.set()
-                self.close_connection = True
-
-            def do_GET(self) -> None:
-                reply = Reply(self, {})
-                told = {"object": "list", "data": [{"object": "model", **each} for each in chat.models]}
-                if self.path == "/v1/models":
-                    reply.status(200, told)
-                else:
-                    reply.status(200, "a page")
-                self.close_connection = True
-
-            def log_message(self, *_: Any) -> None:
-                pass
-
-        self._server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-        self._server.daemon_threads = True
-        self.url = f"http://127.0.0.1:{self._server.server_port}/v1"
-        threading.Thread(target=self._server.serve_forever, args=(0.02,), daemon=True).start()
-
-    def close(self) -> None:
-        self._server.shutdown()
-        self._server.server_close()
+    def _answer(self, http: BaseHTTPRequestHandler) -> None:
+        http.close_connection = True
+        if http.command == "POST":
+            self.bodies.append(body := json.loads(body_of(http)))
+            self.headers.append(http.headers)
+            try:
+                self.reply(Reply(http, body))
+            except OSError:
+                self.client_went.set()
+        else:
+            told = {"object": "list", "data": [{"object": "model", **each} for each in self.models]}
+            Reply(http, {}).status(200, told if http.path == "/v1/models" else "a page")

@@ -14,7 +14,7 @@ from fake_runtime import PooledRuntime, serve
 from service.http import disconnect
 from service.settings import Settings
 
-SLOW_S = 2.5
+SLOW_S = 1.5
 
 
 def capitals(text):

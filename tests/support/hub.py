@@ -9,13 +9,14 @@ import json
 import re
 import threading
 from collections.abc import Callable
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import BaseHTTPRequestHandler
 from pathlib import Path
 from typing import Any
 from urllib.parse import unquote, urlsplit
 
 import huggingface_hub.constants
 import pytest
+from listener import Listener, send
 
 LARGE = (".safetensors", ".bin", ".gguf")
 BLOCK = 4096
@@ -36,36 +37,6 @@ class Repository:
 
     def has(self, revision: str) -> bool:
         return revision in (*self.revisions, self.commit)
-
-
-class _Server(ThreadingHTTPServer):
-    daemon_threads = True
-    is_closed = False
-    request_queue_size = 128
-
-    def __init__(self, answer: Callable[[BaseHTTPRequestHandler], None]):
-        server = self
-
-        class Handler(BaseHTTPRequestHandler):
-            protocol_version = "HTTP/1.1"
-
-            def do_GET(self) -> None:
-                if server.is_closed:
-                    self.close_connection = True
-                else:
-                    answer(self)
-
-            do_HEAD = do_GET
-
-            def log_message(self, *_: Any) -> None:
-                pass
-
-        super().__init__(("127.0.0.1", 0), Handler)
-        self.url = f"http://127.0.0.1:{self.server_port}"
-        threading.Thread(target=self.serve_forever, args=(0.02,), daemon=True).start()
-
-    def handle_error(self, *_: Any) -> None:
-        """A client that went away is no news."""
 
 
 class Hub:
@@ -90,7 +61,7 @@ class Hub:
         self.answers = threading.Event()
         """While it is not set, the hub takes connections and answers none."""
         self.answers.set()
-        self._hub, self._cdn = _Server(self._answer), _Server(self._serve)
+        self._hub, self._cdn = (Listener(each, version="HTTP/1.1") for each in (self._answer, self._serve))
         self.url = self._hub.url
 
     def add(self, name: str, folder: Path, **options: Any) -> Repository:
@@ -100,10 +71,8 @@ class Hub:
     def close(self) -> None:
         self.go_on.set()
         self.answers.set()
-        for server in (self._hub, self._cdn):
-            server.is_closed = True
-            server.shutdown()
-            server.server_close()
+        self._hub.close()
+        self._cdn.close()
 
     # ------------------------------------------------------------------ the hub
 
@@ -112,22 +81,22 @@ class Hub:
         self.asked.append(f"{http.command} {path}")
         self.answers.wait(60)
         if self.status is not None:
-            return _send(http, self.status, b"{}", {})
+            return send(http, self.status, b"{}")
         if found := re.fullmatch(r"/api/models/([^/]+/[^/]+)(?:/(revision|tree)/(.+))?", path):
             return self._api(http, found[1], found[2], found[3] or "main")
         if found := re.fullmatch(r"/([^/]+/[^/]+)/resolve/([^/]+)/(.+)", path):
             return self._file(http, *found.groups())
-        return _send(http, 404, b"{}", {})
+        return send(http, 404, b"{}")
 
     def _known(self, http: BaseHTTPRequestHandler, name: str, revision: str) -> Repository | None:
         token = http.headers.get("Authorization")
         if token not in (None, f"Bearer {self.good_token}"):
             message = "Invalid credentials in Authorization header"
-            _send(http, 401, b"{}", {"X-Error-Message": message})
+            send(http, 401, b"{}", X_Error_Message=message)
         elif name not in self.repositories:
-            _send(http, 401, b"{}", {"X-Error-Code": "RepoNotFound"})  # so the hub answers without a token
+            send(http, 401, b"{}", X_Error_Code="RepoNotFound")  # so the hub answers without a token
         elif not self.repositories[name].has(revision):
-            _send(http, 404, b"{}", {"X-Error-Code": "RevisionNotFound"})
+            send(http, 404, b"{}", X_Error_Code="RevisionNotFound")
         else:
             return self.repositories[name]
         return None
@@ -147,22 +116,20 @@ class Hub:
                 fact = {"rfilename": file, "size": len(data), "blobId": _git(data)}
                 files.append(fact | (lfs if file.endswith(LARGE) else {}))
         told = files if what == "tree" else {"id": name, "sha": repository.commit, "siblings": files}
-        _send(http, 200, json.dumps(told).encode(), {"Content-Type": "application/json"})
+        send(http, 200, json.dumps(told).encode(), Content_Type="application/json")
 
     def _file(self, http: BaseHTTPRequestHandler, name: str, revision: str, file: str) -> None:
         if (repository := self._known(http, name, revision)) is None:
             return None
         if repository.gated and http.headers.get("Authorization") is None:
-            return _send(http, repository.gated, b"", {"X-Error-Code": "GatedRepo"})
+            return send(http, repository.gated, X_Error_Code="GatedRepo")
         if file not in repository.files:
-            return _send(http, 404, b"", {"X-Error-Code": "EntryNotFound"})
-        data, commit = repository.files[file], {"X-Repo-Commit": repository.commit}
+            return send(http, 404, X_Error_Code="EntryNotFound")
+        data, commit = repository.files[file], {"X_Repo_Commit": repository.commit}
         if not file.endswith(LARGE):
-            return _send(http, 200, data, commit | {"ETag": f'"{_git(data)}"'})
-        sha256 = _sha256(data)
-        linked = {"X-Linked-Etag": f'"{sha256}"', "X-Linked-Size": str(len(data))}
-        there = {"Location": f"{self._cdn.url}/{sha256}"}
-        return _send(http, 302, b"", commit | linked | there)
+            return send(http, 200, data, **commit, ETag=f'"{_git(data)}"')
+        linked = {"X_Linked_Etag": f'"{_sha256(data)}"', "X_Linked_Size": str(len(data))}
+        return send(http, 302, **commit, **linked, Location=f"{self._cdn.url}/{_sha256(data)}")
 
     # ------------------------------------------------------------------ the CDN
 
@@ -186,16 +153,6 @@ class Hub:
                 self.go_on.wait(60)
         if end < len(data):
             http.close_connection = True
-
-
-def _send(http: BaseHTTPRequestHandler, status: int, data: bytes, headers: dict[str, str]) -> None:
-    http.send_response(status)
-    for name, value in headers.items():
-        http.send_header(name, value)
-    http.send_header("Content-Length", str(len(data)))
-    http.end_headers()
-    if http.command != "HEAD":
-        http.wfile.write(data)
 
 
 def _sha256(data: bytes) -> str:

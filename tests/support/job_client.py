@@ -1,9 +1,9 @@
 """Hands in jobs over a test client, and waits for them."""
 
-import time
 from typing import Any
 
 from flask.testing import FlaskClient
+from waiting import until
 
 
 def put(client: FlaskClient, **body: Any) -> str:
@@ -15,20 +15,8 @@ def put(client: FlaskClient, **body: Any) -> str:
 
 def ended(client: FlaskClient, address: str) -> dict[str, Any]:
     """The job once it has ended."""
-    end = time.monotonic() + 20
-    while time.monotonic() < end:
-        job: dict[str, Any] = client.get(address).json
-        if job["status"] in ("done", "failed", "cancelled"):
-            return job
-        time.sleep(0.01)
-    raise AssertionError(f"it did not end: {job}")
-
-
-def until(condition: Any, seconds: float = 20.0) -> None:
-    end = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < end, "it did not come to that"
-        time.sleep(0.01)
+    until(lambda: client.get(address).json["status"] in ("done", "failed", "cancelled"))
+    return dict(client.get(address).json)
 
 
 def untimed(answer: Any) -> Any:

@@ -6,10 +6,10 @@ import json
 import logging
 import threading
 import time
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from urllib.parse import parse_qs
 
 import moto.s3.models
+from listener import Listener, body_of, send
 from moto.core import DEFAULT_ACCOUNT_ID
 from moto.moto_server.werkzeug_app import DomainDispatcherApplication, create_backend_app
 from moto.s3.models import s3_backends
@@ -95,16 +95,15 @@ class WebServer:
         """Where paths lead to."""
         self.told_bytes = 0
         """What HEAD says that there are, if it lies; GET then says nothing."""
-        self._server = _Server(self._answer)
-        self.host = self._server.host
+        self._server = Listener(self._answer)
+        self.host = self._server.url.removeprefix("http://")
+        self.close = self._server.close
 
     def _answer(self, http):
         asked_range = http.headers.get("Range", "")
         self.asked.append((http.command, http.path, asked_range, http.headers.get("Authorization", "")))
         if (to := self.redirects.get(http.path)) is not None:
-            http.send_response(302)
-            http.send_header("Location", to)
-            http.end_headers()
+            send(http, 302, Location=to)
             return
         data = self.files.get(http.path.partition("?")[0])
         if data is None or (http.command == "HEAD" and not self.answers_head):
@@ -123,28 +122,26 @@ class WebServer:
             if end < len(data):
                 time.sleep(0.2)  # so that what was sent is read before the end is seen
 
-    def close(self):
-        self._server.close()
-
 
 class DataSet:
     """The hub with one data set, `me/set`, whose `files` are read and, by commits, written."""
 
     def __init__(self):
         self.files = {}
-        self._server = _Server(self._answer)
-        self.url = f"http://{self._server.host}"
+        self._server = Listener(self._answer)
+        self.url = self._server.url
+        self.close = self._server.close
 
     def _answer(self, http):
         path = http.path.partition("?")[0]
-        body = http.rfile.read(int(http.headers.get("Content-Length", 0)))
+        body = body_of(http)
         if path.startswith("/datasets/me/set/resolve/main/"):
             data = self.files[path.removeprefix("/datasets/me/set/resolve/main/")]
             first, last = map(int, http.headers["Range"][6:].split("-"))
-            return _send(http, 206, data[first : last + 1])
+            return send(http, 206, data[first : last + 1])
         if path == "/api/whoami-v2":
             is_known = http.headers.get("Authorization") == "Bearer hf_token"
-            return _send(http, 200 if is_known else 401, b"{}")
+            return send(http, 200 if is_known else 401, b"{}")
         what = path.removeprefix("/api/datasets/me/set").partition("/main")[0]
         answers = {
             "": lambda: {"id": "me/set", "sha": "abc", "siblings": []},
@@ -161,7 +158,7 @@ class DataSet:
             "/commit": lambda: self._commit(body),
         }
         found = answers.get(what)
-        return _send(http, 404, b"{}") if found is None else _send(http, 200, json.dumps(found()).encode())
+        return send(http, 404, b"{}") if found is None else send(http, 200, json.dumps(found()).encode())
 
     def _fact(self, name):
         data = self.files[name]
@@ -172,39 +169,3 @@ class DataSet:
             if told["key"] == "file":
                 self.files[told["value"]["path"]] = base64.b64decode(told["value"]["content"])
         return {"commitUrl": f"{self.url}/datasets/me/set/commit/abc", "commitOid": "abc", "success": True}
-
-    def close(self):
-        self._server.close()
-
-
-class _Server(ThreadingHTTPServer):
-    daemon_threads = True
-
-    def __init__(self, answer):
-        class Handler(BaseHTTPRequestHandler):
-            def do_GET(self):
-                answer(self)
-
-            do_HEAD = do_POST = do_GET
-
-            def log_message(self, *_):
-                pass
-
-        super().__init__(("127.0.0.1", 0), Handler)
-        self.host = f"127.0.0.1:{self.server_port}"
-        threading.Thread(target=self.serve_forever, args=(0.02,), daemon=True).start()
-
-    def handle_error(self, *_):
-        """A client that went away is no news."""
-
-    def close(self):
-        self.shutdown()
-        self.server_close()
-
-
-def _send(http, status, data):
-    http.send_response(status)
-    http.send_header("Content-Length", str(len(data)))
-    http.end_headers()
-    if http.command != "HEAD":
-        http.wfile.write(data)

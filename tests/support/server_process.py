@@ -6,12 +6,13 @@ import re
 import signal
 import subprocess
 import sys
-import threading
-import time
 from http.client import HTTPConnection, HTTPResponse
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import BaseHTTPRequestHandler
 from pathlib import Path
 from typing import Any
+
+from listener import Listener, body_of, send
+from waiting import until
 
 ROOT = Path(__file__).parents[2]
 SUPPORT = Path(__file__).parent
@@ -53,14 +54,10 @@ class BenchServer:
         """The process id of the one worker; waits until there is one."""
         return self.children()[0]
 
-    def children(self, limit_s: float = 60.0) -> list[int]:
+    def children(self) -> list[int]:
         """The process ids of the workers, and of their engines; waits until there is one."""
         children = Path(f"/proc/{self.process.pid}/task/{self.process.pid}/children")
-        end = time.monotonic() + limit_s
-        while not (found := children.read_text().split()):
-            assert time.monotonic() < end, "the first process has no worker"
-            time.sleep(0.02)
-        return [int(each) for each in found]
+        return [int(each) for each in until(lambda: children.read_text().split())]
 
     def tell_stacks(self) -> None:
         """Have the worker write into the log where each of its threads is."""
@@ -105,51 +102,26 @@ def environment(temporary: Path, **settings: Any) -> dict[str, str]:
     }
 
 
-class CallbackReceiver:
-    """Listens on a free port of this machine while in its context."""
+class CallbackReceiver(Listener):
+    """Takes what is signed while in its context."""
 
     def __init__(self) -> None:
-        self._lock = threading.Lock()
+        super().__init__(self._take)
         self._told: set[str] = set()
-        outer = self
-
-        class Handler(BaseHTTPRequestHandler):
-            def do_POST(self) -> None:
-                body = self.rfile.read(int(self.headers["Content-Length"]))
-                signed = bool(self.headers["Dragoman-Signature"])
-                self.send_response(204 if signed else 400)
-                self.end_headers()
-                if signed:
-                    outer._take(json.loads(body)["id"])
-
-            def log_message(self, *_: Any) -> None:
-                pass
-
-        self._server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-        self._thread = threading.Thread(target=self._server.serve_forever, kwargs={"poll_interval": 0.1})
-
-    @property
-    def url(self) -> str:
-        """What a job gives as its callback."""
-        return f"http://127.0.0.1:{self._server.server_address[1]}/told"
+        self.url += "/told"
 
     def told(self, job: str) -> bool:
         """Whether it has heard of the job's end."""
-        with self._lock:
-            return job in self._told
+        return job in self._told
 
-    def _take(self, job: str) -> None:
-        with self._lock:
-            self._told.add(job)
-
-    def __enter__(self) -> "CallbackReceiver":
-        self._thread.start()
-        return self
+    def _take(self, http: BaseHTTPRequestHandler) -> None:
+        body, signed = body_of(http), bool(http.headers["Dragoman-Signature"])
+        send(http, 204 if signed else 400)
+        if signed:
+            self._told.add(json.loads(body)["id"])
 
     def __exit__(self, *_: object) -> None:
-        self._server.shutdown()
-        self._thread.join()
-        self._server.server_close()
+        self.close()
 
 
 STARTS_IN_S = 30.0
@@ -202,10 +174,7 @@ class ServerProcess:
         return int(float(value))
 
     def wait_for_work(self, requests: int) -> None:
-        end = time.monotonic() + 20
-        while self.in_work() != requests and time.monotonic() < end:
-            time.sleep(0.02)
-        assert self.in_work() == requests
+        until(lambda: self.in_work() == requests)
 
     def stop(self, sig: int = signal.SIGTERM) -> int:
         self.process.send_signal(sig)

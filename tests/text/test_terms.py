@@ -148,21 +148,28 @@ def _touch(a, b):
 
 
 _TEXTS = st.text(st.sampled_from("aAbBσΣς \n.-_'京中"), max_size=40)
-_WORDS = st.lists(
-    _TEXTS.map(lambda term: " ".join(term[:8].split())).filter(bool), min_size=1, max_size=12, unique=True
-)
 
 
-@settings(max_examples=400)
-@given(_TEXTS, _WORDS)
-def test_terms_are_found_as_in_the_plain_way(text, terms):
+@st.composite
+def _texts_with_words(draw):
+    """A text, and words of which most are somewhere in it, in the same letters or in small ones."""
+    text = draw(_TEXTS)
+    places = st.tuples(st.integers(0, len(text)), st.integers(1, 8))
+    own = places.map(lambda place: text[place[0] : sum(place)])
+    words = (own | own.map(str.lower) | _TEXTS).map(lambda word: " ".join(word[:8].split()) or "a")
+    return text, draw(st.lists(words, min_size=1, max_size=12, unique=True))
+
+
+@given(_texts_with_words())
+def test_terms_are_found_as_in_the_plain_way(made):
+    text, terms = made
     found = Terms(terms, {}, text).find(text)
     assert [(each.span, each.term) for each in found if each.term is not None] == _found_plainly(text, terms)
 
 
-@settings(max_examples=400)
-@given(_TEXTS, _WORDS, st.data())
-def test_words_are_looked_up_as_in_the_plain_way(text, words, data):
+@given(_texts_with_words(), st.data())
+def test_words_are_looked_up_as_in_the_plain_way(made, data):
+    text, words = made
     chosen = data.draw(st.lists(st.tuples(st.sampled_from(words), st.booleans()), max_size=12))
     held = [Held(Span(0, 1), word, exact=exact) for word, exact in chosen]
     assert look_up(text, held) == _looked_up_plainly(text, held)

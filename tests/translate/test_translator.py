@@ -35,22 +35,27 @@ REPORT = """Talks in Vienna
 """
 
 
-@pytest.fixture(scope="session")
-def detector() -> LanguageDetector:
-    return LanguageDetector()
+LANGUAGES, DETECTOR = Languages.load(), LanguageDetector()
 
 
-def _pool(languages: Languages, **changes: Any) -> FakePool:
-    return FakePool(languages, **{"change": cipher, **changes})
+def _pool(**changes: Any) -> FakePool:
+    return FakePool(LANGUAGES, **{"change": cipher, **changes})
 
 
-def _translate(pool: FakePool, detector: LanguageDetector, **request: Any) -> Outcome[Translation]:
-    translator = Translator(pool.as_pool, Languages.load(), detector, default_model=GEMMA)
-    return run(translator.steps(TranslationRequest(**{"target": "fr", **request})))
+def _translator(pool: FakePool, detector: LanguageDetector = DETECTOR) -> Translator:
+    return Translator(pool.as_pool, LANGUAGES, detector, default_model=GEMMA)
 
 
-def test_form_stays_and_every_segment_has_its_span(languages: Languages, detector: LanguageDetector) -> None:
-    result = _translate(_pool(languages), detector, text=REPORT).unwrap()
+def _outcome(pool: FakePool, detector: LanguageDetector = DETECTOR, **request: Any) -> Outcome[Translation]:
+    return run(_translator(pool, detector).steps(TranslationRequest(**{"target": "fr", **request})))
+
+
+def _translate(pool: FakePool, detector: LanguageDetector = DETECTOR, **request: Any) -> Translation:
+    return _outcome(pool, detector, **request).unwrap()
+
+
+def test_form_stays_and_every_segment_has_its_span() -> None:
+    result = _translate(_pool(), text=REPORT)
     assert result.translation == cipher(REPORT)
     assert [REPORT[s.source.start : s.source.end] for s in result.segments] == [
         "Talks in Vienna",
@@ -71,9 +76,9 @@ def test_form_stays_and_every_segment_has_its_span(languages: Languages, detecto
 
 @settings(max_examples=60, deadline=None)
 @given(text=st.text(st.sampled_from("ab. \n-1é中。"), min_size=1, max_size=120))
-def test_any_text_comes_back_whole(languages: Languages, detector: LanguageDetector, text: str) -> None:
-    pool = _pool(languages, change=lambda part: part)
-    outcome = _translate(pool, detector, text=text, source="en", target="fr")
+def test_any_text_comes_back_whole(text: str) -> None:
+    pool = _pool(change=lambda part: part)
+    outcome = _outcome(pool, text=text, source="en", target="fr")
     if not text.strip():
         assert isinstance(outcome.error, InvalidInput)
         return
@@ -84,60 +89,58 @@ def test_any_text_comes_back_whole(languages: Languages, detector: LanguageDetec
     ]
 
 
-def test_pairs_without_english_go_through_it(languages: Languages, detector: LanguageDetector) -> None:
-    pool = _pool(languages)
-    result = _translate(pool, detector, text="Les pourparlers ont échoué.", source="fr", target="de").unwrap()
+def test_pairs_without_english_go_through_it() -> None:
+    pool = _pool()
+    result = _translate(pool, text="Les pourparlers ont échoué.", source="fr", target="de")
     assert result.via == "en"
     assert pool.used == [GEMMA, GEMMA]
     assert result.translation == cipher(cipher("Les pourparlers ont échoué."))
 
 
-def test_a_pattern_takes_the_pair_or_two_that_meet(languages: Languages, detector: LanguageDetector) -> None:
+def test_a_pattern_takes_the_pair_or_two_that_meet() -> None:
     opus = {"model": "Helsinki-NLP/opus-mt-*", "source": "fr", "text": "Les pourparlers."}
-    direct = _pool(languages, pairs=["fr-de"])
-    assert _translate(direct, detector, target="de", **opus).unwrap().via is None
+    direct = _pool(pairs=["fr-de"])
+    assert _translate(direct, target="de", **opus).via is None
     assert direct.used == ["Helsinki-NLP/opus-mt-fr-de"]
-    pivot = _pool(languages, pairs=["fr-en", "en-de"])
-    assert _translate(pivot, detector, target="de", **opus).unwrap().via == "en"
+    pivot = _pool(pairs=["fr-en", "en-de"])
+    assert _translate(pivot, target="de", **opus).via == "en"
     assert pivot.used == ["Helsinki-NLP/opus-mt-fr-en", "Helsinki-NLP/opus-mt-en-de"]
 
 
-def test_the_models_really_used_say_whether_paragraphs_go_whole(
-    languages: Languages, detector: LanguageDetector
-) -> None:
+def test_the_models_really_used_say_whether_paragraphs_go_whole() -> None:
     """The default model reads paragraphs, the one that is loaded and takes this pair reads sentences."""
-    pool = _pool(languages)
+    pool = _pool()
     default = pool.catalog.get(GEMMA).model_copy(update={"segment": "paragraph", "languages": ("en", "fr")})
     other = pool.catalog.get("facebook/m2m100_418M").model_copy(update={"segment": "sentence"})
     pool.catalog = Catalog([default, other])
     pool.loaded = lambda: [other.name]  # type: ignore[method-assign]
-    done = _translate(pool, detector, text="Die Minister trafen sich. Sie sprachen.", source="de").unwrap()
+    done = _translate(pool, text="Die Minister trafen sich. Sie sprachen.", source="de")
     assert (done.model, len(done.segments)) == (other.name, 2)
-    assert len(_translate(pool, detector, text="They met. They spoke.", source="en").unwrap().segments) == 1
+    assert len(_translate(pool, text="They met. They spoke.", source="en").segments) == 1
 
 
-def test_a_sentence_over_the_window_goes_in_parts(languages: Languages, detector: LanguageDetector) -> None:
-    pool = _pool(languages, max_source_tokens=60, max_new_tokens=200)
+def test_a_sentence_over_the_window_goes_in_parts() -> None:
+    pool = _pool(max_source_tokens=60, max_new_tokens=200)
     text = "The ministers spoke about trade, about the border, about water, " * 6 + "and about much else."
-    result = _translate(pool, detector, text=text, source="en").unwrap()
+    result = _translate(pool, text=text, source="en")
     assert len(pool.engine.submissions[0]) > 4
     assert all(len(g.source_ids) <= 60 for g in pool.engine.submissions[0])
     assert result.translation == cipher(text)
     assert len(result.segments) == 1
 
 
-def test_a_translation_cut_by_its_limit_is_told(languages: Languages, detector: LanguageDetector) -> None:
-    pool = _pool(languages, change=lambda text: text * 99)
-    result = _translate(pool, detector, text="The talks failed.", source="en").unwrap()
+def test_a_translation_cut_by_its_limit_is_told() -> None:
+    pool = _pool(change=lambda text: text * 99)
+    result = _translate(pool, text="The talks failed.", source="en")
     assert [segment.complete for segment in result.segments] == [False]
     assert "may be unfinished" in result.notes[0]
 
 
-def test_what_needs_no_model_gets_none(languages: Languages, detector: LanguageDetector) -> None:
-    pool = _pool(languages)
-    same = _translate(pool, detector, text="Les pourparlers ont échoué dimanche à Vienne.").unwrap()
+def test_what_needs_no_model_gets_none() -> None:
+    pool = _pool()
+    same = _translate(pool, text="Les pourparlers ont échoué dimanche à Vienne.")
     assert "already" in same.notes[0]
-    nothing = _translate(pool, detector, text="2024\n----\n").unwrap()
+    nothing = _translate(pool, text="2024\n----\n")
     assert (nothing.translation, nothing.source) == ("2024\n----\n", "und")
     assert pool.used == []
 
@@ -154,50 +157,42 @@ def test_what_needs_no_model_gets_none(languages: Languages, detector: LanguageD
     ],
 )
 def test_what_is_refused_names_its_field(
-    languages: Languages,
-    detector: LanguageDetector,
     request_: dict[str, str],
     error: type[InvalidInput],
     field: str,
 ) -> None:
-    outcome = _translate(_pool(languages), detector, **request_)
+    outcome = _outcome(_pool(), **request_)
     assert isinstance(outcome.error, error)
     assert outcome.error.field == field
 
 
-def test_an_unsupported_language_names_models_that_have_it(
-    languages: Languages, detector: LanguageDetector
-) -> None:
-    outcome = _translate(_pool(languages), detector, text="Talks", source="en", target="ja")
+def test_an_unsupported_language_names_models_that_have_it() -> None:
+    outcome = _outcome(_pool(), text="Talks", source="en", target="ja")
     assert "facebook/m2m100_418M" in str(outcome.error)
 
 
-def test_chinese_has_no_spaces(languages: Languages, detector: LanguageDetector) -> None:
-    pool = _pool(languages, change=lambda _: "会谈失败。")
-    result = _translate(pool, detector, text="The talks failed. They did.", source="en", target="zh").unwrap()
+def test_chinese_has_no_spaces() -> None:
+    pool = _pool(change=lambda _: "会谈失败。")
+    result = _translate(pool, text="The talks failed. They did.", source="en", target="zh")
     assert result.translation == "会谈失败。会谈失败。"
 
 
-def test_a_script_that_a_model_cannot_write_is_refused(
-    languages: Languages, detector: LanguageDetector
-) -> None:
-    pool = _pool(languages)
-    assert _translate(pool, detector, text="會談失敗。", source="zh-TW", target="en").error is None
+def test_a_script_that_a_model_cannot_write_is_refused() -> None:
+    pool = _pool()
+    assert _outcome(pool, text="會談失敗。", source="zh-TW", target="en").error is None
     for source in ("en", "zh"):
-        outcome = _translate(pool, detector, text="Talks.", source=source, target="zh-TW")
+        outcome = _outcome(pool, text="Talks.", source=source, target="zh-TW")
         assert isinstance(outcome.error, UnsupportedLanguage)
         assert outcome.error.field == "target"
 
 
-def test_a_region_that_the_model_does_not_tell_apart_is_told(
-    languages: Languages, detector: LanguageDetector
-) -> None:
-    done = _translate(_pool(languages), detector, text="Talks.", source="en", target="pt-BR").unwrap()
+def test_a_region_that_the_model_does_not_tell_apart_is_told() -> None:
+    done = _translate(_pool(), text="Talks.", source="en", target="pt-BR")
     assert (done.target, done.notes) == (
         "pt",
         (f"{GEMMA} writes one form of Portuguese, not that of the region BR",),
     )
-    plain = _translate(_pool(languages), detector, text="Talks.", source="en", target="pt").unwrap()
+    plain = _translate(_pool(), text="Talks.", source="en", target="pt")
     assert plain.notes == ()
 
 
@@ -214,11 +209,9 @@ def test_a_region_that_the_model_does_not_tell_apart_is_told(
         ("en-jap", "en", "fr", "target"),
     ],
 )
-def test_a_pairs_own_model_takes_that_pair(
-    languages: Languages, detector: LanguageDetector, pair: str, source: str, target: str, field: str | None
-) -> None:
+def test_a_pairs_own_model_takes_that_pair(pair: str, source: str, target: str, field: str | None) -> None:
     name = f"Helsinki-NLP/opus-mt-{pair}"
-    outcome = _translate(_pool(languages), detector, text="Talks.", model=name, source=source, target=target)
+    outcome = _outcome(_pool(), text="Talks.", model=name, source=source, target=target)
     assert getattr(outcome.error, "field", None) == field
 
 
@@ -233,19 +226,17 @@ def test_a_pairs_own_model_takes_that_pair(
     ],
 )
 def test_a_model_for_some_directions_takes_no_other(
-    languages: Languages,
-    detector: LanguageDetector,
     source: str,
     target: str,
     field: str | None,
     allowed: list[str] | None,
 ) -> None:
-    pool = _pool(languages)
+    pool = _pool()
     entry = pool.catalog.get(GEMMA)
     pairs = (("en", "fr"), ("de", "en"))
     changes = {"pairs": pairs, "languages": ("en", "fr", "de"), "english_only": False}
     pool.catalog = Catalog([entry.model_copy(update=changes)])
-    error = _translate(pool, detector, text="Talks.", source=source, target=target).error
+    error = _outcome(pool, text="Talks.", source=source, target=target).error
     assert (getattr(error, "field", None), getattr(error, "allowed", None)) == (field, allowed)
 
 
@@ -265,23 +256,19 @@ class Fickle(FakeEngine):
         return done
 
 
-def _fickle(
-    languages: Languages, answer: Callable[[str, Decoding], str], score: float | None = None
-) -> FakePool:
-    pool = FakePool(languages)
+def _fickle(answer: Callable[[str, Decoding], str], score: float | None = None) -> FakePool:
+    pool = FakePool(LANGUAGES)
     pool.engine = Fickle(answer, score)
     return pool
 
 
-def test_a_segment_with_an_error_is_tried_once_more_in_another_way(
-    languages: Languages, detector: LanguageDetector
-) -> None:
+def test_a_segment_with_an_error_is_tried_once_more_in_another_way() -> None:
     def answer(text: str, decoding: Decoding) -> str:
         right = cipher(text)
         return right if decoding.num_beams > 1 or "12" not in text else right.replace("12", "13")
 
-    pool = _fickle(languages, answer)
-    result = _translate(pool, detector, text="It cost 12 euros in all. They paid.", source="en").unwrap()
+    pool = _fickle(answer)
+    result = _translate(pool, text="It cost 12 euros in all. They paid.", source="en")
     assert result.translation == cipher("It cost 12 euros in all. They paid.")
     assert [len(batch) for batch in pool.engine.submissions] == [2, 1]
     assert pool.engine.submissions[1][0].decoding.no_repeat_ngram_size == 0
@@ -289,44 +276,38 @@ def test_a_segment_with_an_error_is_tried_once_more_in_another_way(
     assert result.notes == ()
 
 
-def test_a_loop_is_tried_once_more_without_repetition(
-    languages: Languages, detector: LanguageDetector
-) -> None:
+def test_a_loop_is_tried_once_more_without_repetition() -> None:
     def answer(text: str, decoding: Decoding) -> str:
         return cipher(text) if decoding.no_repeat_ngram_size else cipher(text) * 99
 
-    pool = _fickle(languages, answer)
-    result = _translate(pool, detector, text="The talks failed in the end.", source="en").unwrap()
+    pool = _fickle(answer)
+    result = _translate(pool, text="The talks failed in the end.", source="en")
     assert result.translation == cipher("The talks failed in the end.")
     assert result.segments[0].complete
 
 
-def test_the_better_of_two_bad_attempts_is_kept_and_flagged(
-    languages: Languages, detector: LanguageDetector
-) -> None:
+def test_the_better_of_two_bad_attempts_is_kept_and_flagged() -> None:
     def answer(text: str, decoding: Decoding) -> str:
         return text if decoding.num_beams > 1 else cipher(text).replace("12", "13")
 
     text = "The talks in the old town cost 12 euros in all."
-    result = _translate(_fickle(languages, answer), detector, text=text, source="en").unwrap()
+    result = _translate(_fickle(answer), text=text, source="en")
     assert result.translation == cipher(text).replace("12", "13")
     assert result.segments[0].flags
     assert "1 of 1 segments" in result.notes[0]
 
 
-def test_segments_of_too_little_confidence_come_back_as_they_were(
-    languages: Languages, detector: LanguageDetector
-) -> None:
+def test_segments_of_too_little_confidence_come_back_as_they_were() -> None:
     text = "<p>The talks <b>failed</b>.</p>"
     ask = {"text": text, "source": "en", "format": "html", "min_confidence": 0.5}
-    sure = _translate(_fickle(languages, lambda t, _: cipher(t), -0.1), detector, **ask).unwrap()
+    sure = _translate(_fickle(lambda t, _: cipher(t), -0.1), **ask)
     assert not sure.segments[0].abstained
     assert 0.5 < (sure.segments[0].confidence or 0) < math.exp(-0.1)  # fitted: what it says is not all
-    unsure = _translate(_fickle(languages, lambda t, _: cipher(t), -2.0), detector, **ask).unwrap()
+    unsure = _translate(_fickle(lambda t, _: cipher(t), -2.0), **ask)
     assert unsure.translation == text
     assert unsure.segments[0].abstained
     assert "left in en" in unsure.notes[0]
-    silent = _translate(_fickle(languages, lambda t, _: cipher(t)), detector, **ask).unwrap()
+    silent = _translate(_fickle(lambda t, _: cipher(t)), **ask)
     assert silent.segments[0].confidence is None
     assert "min_confidence" in silent.notes[0]
 
@@ -337,15 +318,14 @@ See https://a.example/x.</p>
 <p translate="no">Not this.</p>"""
 
 
-def test_html_through_the_whole_of_it(languages: Languages, detector: LanguageDetector) -> None:
+def test_html_through_the_whole_of_it() -> None:
     result = _translate(
-        _pool(languages),
-        detector,
+        _pool(),
         text=PAGE,
         format="html",
         protect=("Blue Lantern",),
         glossary={"talks": "pour"},
-    ).unwrap()
+    )
     assert result.translation == (
         "<h1>Pour jo <em>Wjfoob</em></h1>\n"
         "<p>Uif njojtufst vtfe <code>pip install x</code> boe "
@@ -366,42 +346,36 @@ def test_html_through_the_whole_of_it(languages: Languages, detector: LanguageDe
     assert result.detected.language == "en"
 
 
-def test_a_term_whose_mask_is_lost_is_tried_by_its_name(
-    languages: Languages, detector: LanguageDetector
-) -> None:
+def test_a_term_whose_mask_is_lost_is_tried_by_its_name() -> None:
     def answer(text: str, _: Decoding) -> str:
         return cipher(text).replace("QX7", "").replace("Cmvf Mboufso", "Blue Lantern")
 
     text = "The talks with Blue Lantern failed in the end."
-    result = _translate(
-        _fickle(languages, answer), detector, text=text, source="en", protect=["Blue Lantern"]
-    ).unwrap()
+    result = _translate(_fickle(answer), text=text, source="en", protect=["Blue Lantern"])
     assert "Blue Lantern" in result.translation
     assert result.terms[0].honoured
 
 
-def test_a_term_that_no_attempt_keeps_is_told(languages: Languages, detector: LanguageDetector) -> None:
+def test_a_term_that_no_attempt_keeps_is_told() -> None:
     text = "The talks with Blue Lantern failed in the end. Blue Lantern left."
-    pool = _fickle(
-        languages, lambda t, _: "Les pourparlers ont fini par échouer." if "talks" in t else cipher(t)
-    )
-    result = _translate(pool, detector, text=text, source="en", protect=["Blue Lantern"]).unwrap()
+    pool = _fickle(lambda t, _: "Les pourparlers ont fini par échouer." if "talks" in t else cipher(t))
+    result = _translate(pool, text=text, source="en", protect=["Blue Lantern"])
     assert [(t.count, t.honoured) for t in result.terms] == [(2, False)]
     assert [[flag.kind for flag in s.flags if flag.kind == "term"] for s in result.segments] == [["term"], []]
     assert "Blue Lantern" in result.notes[-1]
 
 
-def test_a_segment_of_terms_alone_needs_no_model(languages: Languages, detector: LanguageDetector) -> None:
-    pool = _pool(languages)
-    result = _translate(pool, detector, text="Blue Lantern", source="en", protect=["Blue Lantern"]).unwrap()
+def test_a_segment_of_terms_alone_needs_no_model() -> None:
+    pool = _pool()
+    result = _translate(pool, text="Blue Lantern", source="en", protect=["Blue Lantern"])
     assert (result.translation, pool.engine.submissions) == ("Blue Lantern", [])
 
 
 MARKDOWN = "# The talks\n\n> They **failed** in\n> the [end](http://x.example).\n\n- `code` stays\n"
 
 
-def test_markdown_through_the_whole_of_it(languages: Languages, detector: LanguageDetector) -> None:
-    result = _translate(_pool(languages), detector, text=MARKDOWN, format="markdown", source="en").unwrap()
+def test_markdown_through_the_whole_of_it() -> None:
+    result = _translate(_pool(), text=MARKDOWN, format="markdown", source="en")
     assert result.translation == (
         "# Uif ubmlt\n\n> Uifz **gbjmfe** jo uif [foe](http://x.example).\n\n- `code` tubzt\n"
     )
@@ -420,17 +394,15 @@ def test_markdown_through_the_whole_of_it(languages: Languages, detector: Langua
     ],
 )
 def test_sentences_are_joined_as_their_language_does(
-    languages: Languages,
-    detector: LanguageDetector,
     text: str,
     source: str,
     target: str,
     translate: str,
     expected: str,
 ) -> None:
-    pool = FakePool(languages, change=lambda _: translate)
+    pool = FakePool(LANGUAGES, change=lambda _: translate)
     model = "facebook/m2m100_418M"
-    result = _translate(pool, detector, text=text, source=source, target=target, model=model).unwrap()
+    result = _translate(pool, text=text, source=source, target=target, model=model)
     assert result.translation == expected
 
 
@@ -443,15 +415,13 @@ def test_sentences_are_joined_as_their_language_does(
         ("รัฐมนตรีพูดถึงการค้า ", "th"),
     ],
 )
-def test_long_sentences_are_cut_at_clauses_in_every_script(
-    languages: Languages, detector: LanguageDetector, clause: str, source: str
-) -> None:
+def test_long_sentences_are_cut_at_clauses_in_every_script(clause: str, source: str) -> None:
     parts: list[str] = []
     pool = FakePool(
-        languages, change=lambda t: parts.append(t) or "Trade, ", max_source_tokens=60, max_new_tokens=200
+        LANGUAGES, change=lambda t: parts.append(t) or "Trade, ", max_source_tokens=60, max_new_tokens=200
     )
     model = "facebook/m2m100_418M"
-    _translate(pool, detector, text=clause * 12, source=source, target="en", model=model).unwrap()
+    _translate(pool, text=clause * 12, source=source, target="en", model=model)
     whole = [part for part in parts if len(part) <= 58]
     assert len(whole) > 1
     assert all(part.strip().endswith(clause.strip()) for part in whole)
@@ -465,38 +435,36 @@ class Guessing(LanguageDetector):
         return self.found
 
 
-def test_a_guess_at_the_targets_own_language_is_translated_all_the_same(languages: Languages) -> None:
+def test_a_guess_at_the_targets_own_language_is_translated_all_the_same() -> None:
     guess = Guessing(Detection("fr", 0.3), Detection("ja", 0.2), Detection("en", 0.1))
-    result = _translate(_pool(languages), guess, text="Radio").unwrap()
+    result = _translate(_pool(), guess, text="Radio")
     assert (result.source, result.translation) == ("en", "Sbejp")
     assert result.notes[0].startswith(f"the text is probably in {result.source}")
     sure = Guessing(Detection("fr", 0.9), Detection("en", 0.1))
-    assert "already" in _translate(_pool(languages), sure, text="Radio").unwrap().notes[0]
+    assert "already" in _translate(_pool(), sure, text="Radio").notes[0]
     alone = Guessing(Detection("fr", 0.3))
-    note = _translate(_pool(languages), alone, text="Radio").unwrap().notes[0]
+    note = _translate(_pool(), alone, text="Radio").notes[0]
     assert "probably in fr already (confidence 0.30); if not, give its language" in note
 
 
 @pytest.mark.parametrize(
     ("target", "nearest"), [("gl", ["es", "pt"]), ("uk", ["ru"]), ("zh-Hant-HK", ["zh"]), ("ja", [])]
 )
-def test_an_unsupported_language_names_the_nearest(
-    languages: Languages, detector: LanguageDetector, target: str, nearest: list[str]
-) -> None:
-    outcome = _translate(_pool(languages), detector, text="Talks", source="en", target=target)
+def test_an_unsupported_language_names_the_nearest(target: str, nearest: list[str]) -> None:
+    outcome = _outcome(_pool(), text="Talks", source="en", target=target)
     assert isinstance(outcome.error, UnsupportedLanguage)
     assert list(outcome.error.allowed or ())[: len(nearest)] == nearest
-    assert all(languages.name(each) in str(outcome.error) for each in nearest)
+    assert all(LANGUAGES.name(each) in str(outcome.error) for each in nearest)
 
 
-def test_each_text_of_many_is_detected_by_itself(languages: Languages, detector: LanguageDetector) -> None:
+def test_each_text_of_many_is_detected_by_itself() -> None:
     texts = [
         "The ministers met on Sunday and spoke about trade.",
         "Les ministres se sont réunis dimanche pour parler du commerce.",
         "部长们星期天开会，谈到了贸易问题。",
         "Министры встретились в воскресенье и говорили о торговле.",
     ]
-    translator = Translator(_pool(languages).as_pool, languages, detector, default_model=GEMMA)
+    translator = _translator(_pool())
     tasks = [translator.steps(TranslationRequest(text=each, target="es")) for each in texts]
     done = [outcome.unwrap() for outcome in run_all(tasks)]
     assert [each.source for each in done] == ["en", "fr", "zh", "ru"]
@@ -512,12 +480,10 @@ SOUP = st.lists(st.sampled_from(TAGS + WORDS), min_size=1, max_size=20).map("".j
 @given(
     SOUP, st.sampled_from([cipher, lambda t: " ".join(reversed(t.split())), lambda t: t[:4], lambda t: ""])
 )
-def test_markup_and_code_survive_any_model(
-    languages: Languages, detector: LanguageDetector, document: str, change: Callable[[str], str]
-) -> None:
-    pool = FakePool(languages, change=change)
+def test_markup_and_code_survive_any_model(document: str, change: Callable[[str], str]) -> None:
+    pool = FakePool(LANGUAGES, change=change)
     ask = {"source": "en", "format": "html", "protect": ("Blue Lantern",)}
-    result = _translate(pool, detector, text=document, **ask).unwrap()
+    result = _translate(pool, text=document, **ask)
     markup = re.compile(r"<code>a\.b\(\)</code>|<[^>]*>")
     assert sorted(markup.findall(result.translation)) == sorted(markup.findall(document))
     assert result.translation.count("a.b()") == document.count("a.b()")
@@ -527,11 +493,9 @@ def test_markup_and_code_survive_any_model(
 
 
 @pytest.mark.parametrize(("confidence", "taken"), [(0.6, "en"), (0.95, "nl")])
-def test_a_language_that_the_model_lacks_has_to_be_certain(
-    languages: Languages, confidence: float, taken: str
-) -> None:
+def test_a_language_that_the_model_lacks_has_to_be_certain(confidence: float, taken: str) -> None:
     guess = Guessing(Detection("nl", confidence), Detection("en", 0.3))
-    outcome = _translate(_pool(languages), guess, text="The ministers met in Vienna.")
+    outcome = _outcome(_pool(), guess, text="The ministers met in Vienna.")
     if taken == "en":
         result = outcome.unwrap()
         assert result.detected == Detection("en", 0.3)
@@ -551,18 +515,16 @@ def test_a_language_that_the_model_lacks_has_to_be_certain(
     ],
 )
 def test_a_guess_is_never_refused_and_is_told(
-    languages: Languages, candidates: list[tuple[str, float]], target: str, source: str
+    candidates: list[tuple[str, float]], target: str, source: str
 ) -> None:
     guess = Guessing(*(Detection(*each) for each in candidates))
-    result = _translate(_pool(languages), guess, text="Ministers in Vienna", target=target).unwrap()
+    result = _translate(_pool(), guess, text="Ministers in Vienna", target=target)
     assert result.source == source
     assert result.notes[0].startswith(f"the text is probably in {result.source}")
 
 
-def test_a_task_pauses_for_its_deadline_at_every_run(
-    languages: Languages, detector: LanguageDetector
-) -> None:
-    translator = Translator(_pool(languages).as_pool, Languages.load(), detector, default_model=GEMMA)
+def test_a_task_pauses_for_its_deadline_at_every_run() -> None:
+    translator = _translator(_pool())
     text = "The ministers met. " * 300 + "\n\n" + "It rained.\n\n" * 50
     steps = translator.steps(TranslationRequest(text=text, source="en", target="fr"))
     pauses = 0
@@ -571,12 +533,10 @@ def test_a_task_pauses_for_its_deadline_at_every_run(
     assert pauses >= 51 + 2  # one for each run, and more in the long one
 
 
-def test_a_translation_of_many_sentences_pauses_at_each_before_and_after_the_model(
-    languages: Languages, detector: LanguageDetector
-) -> None:
+def test_a_translation_of_many_sentences_pauses_at_each_before_and_after_the_model() -> None:
     request = TranslationRequest(text="It rained.\n" * 300, source="en", target="fr")
-    pool = _pool(languages)
-    translator = Translator(pool.as_pool, Languages.load(), detector, default_model=GEMMA)
+    pool = _pool()
+    translator = _translator(pool)
     pauses = {"before": 0, "after": 0}
     for step in Driver([translator.steps(request)]).events(tick_s=10):
         pauses["after" if pool.engine.submissions else "before"] += step is None
@@ -597,12 +557,10 @@ def _in_time(translator: Translator, request: TranslationRequest) -> Outcome[Tra
     return outcome
 
 
-def test_time_that_runs_out_leaves_what_is_done_if_that_is_asked_for(
-    languages: Languages, detector: LanguageDetector
-) -> None:
-    pool = FakePool(languages)
+def test_time_that_runs_out_leaves_what_is_done_if_that_is_asked_for() -> None:
+    pool = FakePool(LANGUAGES)
     pool.engine = _Slow(str.upper)
-    translator = Translator(pool.as_pool, languages, detector, default_model=GEMMA)
+    translator = _translator(pool)
     text = "The talks <b>failed</b>. They ☡ met again. It rained."
     request = TranslationRequest(text=text, source="en", target="fr", format="html", partial=True)
     done = _in_time(translator, request).unwrap()

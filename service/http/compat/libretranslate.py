@@ -4,11 +4,8 @@ Fields come as JSON, as a form, in the query string, or as a mix of the last two
 for a while under names that cannot be guessed.
 """
 
-import secrets
-import time
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from contextlib import suppress
-from dataclasses import dataclass
 from functools import partial
 from pathlib import PurePath
 from typing import TYPE_CHECKING, Annotated, Any, Literal, cast
@@ -18,7 +15,7 @@ from pydantic import AfterValidator, Field
 from werkzeug.exceptions import NotFound
 
 from models.choices import MOST_ALTERNATIVES, TextFormat
-from models.errors import InvalidInput, Overloaded
+from models.errors import InvalidInput
 from models.translate.translator import Translation, TranslationRequest
 from service.documents import sandbox
 from service.documents.formats import SUFFIXES
@@ -41,75 +38,12 @@ from service.http.responses import file_response
 from service.http.run_request import RequestRunner
 from service.options import LanguageCode
 from service.problems import Problem
-from service.shared import SharedState
-from service.shares import FILE_BYTES
+from service.store.document_files import DocumentFiles
 from service.store.tmx import paired
 from service.validation import validated
 
 if TYPE_CHECKING:
     from service.runtime import Runtime
-
-_KEEP = """
-INSERT INTO file (key, name, data, media_type, until, caller)
-SELECT :key, :name, :data, :media_type, :until, :caller
-WHERE :size + (
-    SELECT coalesce(sum(length(data)), 0) + coalesce(sum(length(data)) FILTER (WHERE caller = :caller), 0)
-    FROM file
-) <= :most
-"""
-_DROP_OLDEST = """
-DELETE FROM file WHERE number = (SELECT min(number) FROM file WHERE caller = :caller)
-"""
-
-
-@dataclass(frozen=True, slots=True)
-class StoredFile:
-    """A file as it is to be downloaded."""
-
-    name: str
-    data: bytes
-    media_type: str
-
-
-class StoredFiles:
-    """Keeps files in what the workers share, for `ttl_s`, at most `max_bytes` of them together.
-
-    Of these each caller has the share that `Shares` would give him; beyond it his own oldest files go.
-    """
-
-    def __init__(
-        self,
-        caller: Callable[[], str] = lambda: "",
-        *,
-        ttl_s: float = 1800.0,
-        max_bytes: int = FILE_BYTES,
-        shared: SharedState | None = None,
-    ):
-        self._caller = caller
-        self._ttl_s = ttl_s
-        self._max_bytes = max_bytes
-        self._shared = shared or SharedState()
-
-    def put(self, name: str, data: bytes, media_type: str) -> str:
-        """Keep a file; returns the key that it is fetched by. Raises Overloaded where there is no room."""
-        self._sweep()
-        key, caller = f"{secrets.token_urlsafe(18)}.{name}", self._caller()
-        row = {"key": key, "name": name, "data": data, "media_type": media_type, "caller": caller}
-        until = time.monotonic() + self._ttl_s
-        while not self._shared.change(_KEEP, **row, until=until, size=len(data), most=self._max_bytes):
-            if not self._shared.change(_DROP_OLDEST, caller=caller):
-                raise Overloaded("no space for more files now", retry_after_s=60.0)
-        return key
-
-    def get(self, key: str) -> StoredFile | None:
-        """The file, unless its time is over."""
-        self._sweep()
-        rows = self._shared.rows("SELECT name, data, media_type FROM file WHERE key = :key", key=key)
-        return StoredFile(*rows[0]) if rows else None
-
-    def _sweep(self) -> None:
-        self._shared.change("DELETE FROM file WHERE until <= :now", now=time.monotonic())
-
 
 PATHS = frozenset(
     {"/translate", "/detect", "/languages", "/frontend/settings", "/health", "/translate_file", "/suggest"}
@@ -161,11 +95,11 @@ class Suggest(ClientFields):
 class LibreTranslate:
     """The views of a LibreTranslate server over a runtime."""
 
-    def __init__(self, runtime: "Runtime", work: RequestRunner, shared: SharedState):
+    def __init__(self, runtime: "Runtime", work: RequestRunner):
         self._runtime = runtime
         self._settings = runtime.settings
         self._work = work
-        self._files = StoredFiles(lambda: cast(Caller, g.caller).name, shared=shared)
+        self._files = DocumentFiles(runtime.database)
 
     def blueprint(self) -> Blueprint:
         routes = Blueprint("libretranslate", __name__)
@@ -270,7 +204,12 @@ class LibreTranslate:
             ((text, result),) = self._translated([part.text], body.source, body.target, part.format)
             target = result.target if result else body.target
             file = self._work.in_child(sandbox.translated, name, data, text, target, field="file")
-            key = self._files.put(str(PurePath(name).with_suffix(file.suffix)), file.data, file.media_type)
+            key = self._files.put(
+                cast(Caller, g.caller).name,
+                str(PurePath(name).with_suffix(file.suffix)),
+                file.data,
+                file.media_type,
+            )
         return answer({"translatedFileUrl": url_for(".download_file", key=key, _external=True)})
 
     def download_file(self, key: str) -> Response:

@@ -50,7 +50,7 @@ class ResultFiles:
         """Return the bytes of a file, or some of them; b"" if it is not there any more."""
         with _failing():
             try:
-                return bytes(self._system.cat_file(f"{self._path}/{name}", start, end))
+                return bytes(self._system.cat_file(f"{self._path}/{name}", start=start, end=end))
             except FileNotFoundError:
                 return b""
 

@@ -3,14 +3,16 @@
 import sqlite3
 from collections import Counter
 from contextlib import closing
+from dataclasses import replace
 
 import pytest
 from http_fakes import FakeRuntime, settings
 from job_client import ended, put, until, untimed
 from jobs_runtime import JournalRuntime
+from places import ObjectStore
 
 from service import jobs, long_texts
-from service.errors import UnknownJob
+from service.errors import StoreUnavailable, UnknownJob
 from service.http.app import create_app
 from service.jobs import JobService
 from service.store import jobs as store
@@ -80,10 +82,34 @@ def test_each_caller_has_a_share_of_the_disk(tmp_path, monkeypatch):
     service.close()
 
 
-@pytest.mark.parametrize("piece_bytes", [1, 7, 50])
-def test_a_result_is_read_in_pieces(database, monkeypatch, piece_bytes):
+@pytest.fixture(scope="module")
+def objects():
+    objects = ObjectStore()
+    objects.bucket("results")
+    with pytest.MonkeyPatch.context() as patch:
+        for name, value in {
+            "ENDPOINT_URL": objects.url,
+            "ACCESS_KEY_ID": "a",
+            "SECRET_ACCESS_KEY": "b",
+        }.items():
+            patch.setenv(f"AWS_{name}", value)
+        yield objects
+    objects.close()
+
+
+@pytest.mark.parametrize(
+    ("place", "piece_bytes"), [(None, 1), (None, 7), (None, 50), ("folder", 50), ("s3://results/jobs", 50)]
+)
+def test_a_result_is_read_in_pieces(database, monkeypatch, piece_bytes, place, tmp_path, objects):
     monkeypatch.setattr("service.store.jobs.PIECE_BYTES", piece_bytes)
-    kept = store.JobStore(database)
+    monkeypatch.setattr("service.store.result_files.LARGE_BYTES", 10)
+    folder = tmp_path / "new" / "folder"
+    kept = store.JobStore(database, str(folder) if place == "folder" else place)
+
+    def files() -> int:
+        return len(list(folder.iterdir()) if place == "folder" else objects.keys("results"))
+
+    before = 0 if place == "folder" else files()
 
     def done(form: store.Form, *results: bytes) -> store.Job:
         new = {"task": "summarize", "options": {}, "request_id": "", "form": form}
@@ -95,7 +121,9 @@ def test_a_result_is_read_in_pieces(database, monkeypatch, piece_bytes):
         return job
 
     texts, one = [b'{"a":%d}' % 10**i for i in range(9)], bytes(range(200))
-    many, document = kept.open(done("texts", *texts)), kept.open(job := done("document", one))
+    many, document = kept.open(all_texts := done("texts", *texts)), kept.open(job := done("document", one))
+    assert files() == before + (6 if place else 0)
+    assert [each.data for each in kept.results(replace(all_texts, total=9))] == texts
     heard: list[str] = []
     for file, whole in ((many, b'{"results":[' + b",".join(texts) + b"]}"), (document, one)):
         assert file.size == len(whole)
@@ -109,10 +137,25 @@ def test_a_result_is_read_in_pieces(database, monkeypatch, piece_bytes):
     cut.close()
     assert heard == []
     kept.forget(job.number)
-    done("document", one[::-1])  # which has the same place in the file
+    done("document", one[::-1])
     with pytest.raises(OSError, match="deleted"):
         while cut.read(10):
             pass
+    job = kept.create(store.NewJob(task="summarize", form="text", options={}, contents=["a"], request_id=""))
+    late = replace(kept.claim(), lease="another's")
+    with pytest.raises(store.JobCancelled):
+        kept.record(late, {0: StoredResult(one)})
+    kept.forget(job.number)
+    assert files() == before + (6 if place else 0), "what does not count leaves no file"
+
+
+def test_a_place_for_results_that_is_not_to_be_had(tmp_path, database):
+    (tmp_path / "file").touch()
+    kept = store.JobStore(database, str(tmp_path / "file" / "results"))
+    kept.create(store.NewJob(task="summarize", form="text", options={}, contents=["a"], request_id=""))
+    with pytest.raises(StoreUnavailable) as told:
+        kept.record(kept.claim(), {0: StoredResult(bytes(2 << 20))})
+    assert str(tmp_path) not in told.value.message
 
 
 # ---------------------------------------------------------------------- turns

@@ -16,8 +16,10 @@ from service.store.schema import job_item
 
 
 @pytest.fixture
-def runtime(tmp_path):
-    return FakeRuntime(settings(data_dir=tmp_path / "data"))
+def runtime(tmp_path, database_url):
+    runtime = FakeRuntime(settings(data_dir=tmp_path / "data", database=database_url))
+    yield runtime
+    runtime.database.close()
 
 
 @pytest.fixture
@@ -31,6 +33,12 @@ def jobs(runtime):
 @pytest.fixture
 def client(runtime, jobs):
     return create_app(runtime, jobs=jobs).test_client()
+
+
+@pytest.fixture
+def refusing(tmp_path):
+    """A client of a server that does not come to ask its database."""
+    return create_app(FakeRuntime(settings(data_dir=tmp_path))).test_client()
 
 
 @pytest.fixture(autouse=True)
@@ -174,8 +182,8 @@ def test_a_document_is_summarized(client, jobs):
         ("a.txt", {"task": "summarize", "lenght": "short"}, "lenght"),
     ],
 )
-def test_a_wrong_form_is_refused(client, name, fields, field):
-    response = _send(client, "/v1/jobs", name, b"One.", **fields)
+def test_a_wrong_form_is_refused(refusing, name, fields, field):
+    response = _send(refusing, "/v1/jobs", name, b"One.", **fields)
     assert (response.status_code, response.json["field"]) == (422, field)
 
 
@@ -204,10 +212,10 @@ def test_a_wrong_form_is_refused(client, name, fields, field):
         ({"task": "summarize", "text": "a", "callback": "https://example.com"}, 422, "callback"),
     ],
 )
-def test_a_wrong_body_is_refused_and_nothing_is_kept(client, body, status, field):
-    response = client.post("/v1/jobs", json=body)
+def test_a_wrong_body_is_refused_and_nothing_is_kept(refusing, body, status, field):
+    response = refusing.post("/v1/jobs", json=body)
     assert (response.status_code, response.json["field"]) == (status, field)
-    assert client.get("/v1/jobs").json == {"jobs": []}
+    assert refusing.get("/v1/jobs").json == {"jobs": []}
 
 
 def test_more_is_taken_than_by_the_direct_route(client):

@@ -5,12 +5,12 @@
     python bench/cluster.py --rate            # two servers beside one
 
 Needs Debian's packages `postgresql`, `redis-server` and `nginx`, which are started here, in folders of their
-own. A cipher in place of models answers at once, and tells whether an answer is whole. Each caller has a key,
-and asks all that tests/slow/soak_load.py knows. PostgreSQL is restarted twice, then as after a crash.
+own. A cipher in place of models tells whether an answer is whole. Each caller has a key, and asks all that
+tests/slow/soak_load.py knows. PostgreSQL is restarted twice, the second time as after a crash.
 
 Exits with 1 if an accepted job is lost or ends twice, an answer is not whole, a callback comes again that was
-taken (unless who sent it was killed), or there is another error than 502 and 503, or one more than 5 s after
-a kill. An answer that was cut in its middle has no status; it counts as 502 does.
+taken (unless who sent it was killed), or there is another error than 502, 503 and an answer that was cut, or
+one more than 5 s after a kill.
 """
 
 import argparse
@@ -26,46 +26,36 @@ import time
 from collections import Counter, defaultdict
 from concurrent.futures import ThreadPoolExecutor
 from http.server import BaseHTTPRequestHandler
-from itertools import chain, cycle
+from itertools import chain, cycle, groupby
 from pathlib import Path
 from typing import Any
 
 import soak_load
 from cluster_servers import Cluster
 from fake_pool import cipher
-from footprint import family
+from footprint import cpu_s
 from listener import body_of, send
 from server_process import CallbackReceiver
-from soak_load import JSON, SENTENCES, Disturbances, Interrupted, SoakCaller, SoakFindings
+from soak_load import JSON, SENTENCES, Interrupted, SoakCaller, SoakFindings
 from wire import Connection, Reply, Sent, faults
 
 from service.store.database import Database
 from service.store.keys import Keys
 
-EXCUSED_S = 5.0
-EXCUSED = (0, 502, 503)
-"""Statuses; 0 is an answer that was cut."""
+EXCUSED, EXCUSED_S = (0, 502, 503), 5.0  # 0 is an answer that was cut
 KILL_EVERY_S = 20.0
-REFUSE_EACH = 5
-"""One callback of so many is refused when it comes first."""
-soak_load.WAIT_S = 180.0
-"""A job may meet several kills, each of which costs its lease."""
-PLAIN = [SENTENCES[i] for i in (1, 2, 3, 5)]
-"""Those without dates, which are more than a cipher."""
+PLAIN = [SENTENCES[i] for i in (1, 2, 3, 5)]  # without dates, of which more than a cipher is made
+soak_load.WAIT_S = 180.0  # a job may meet several kills, each of which costs its lease
 
 
-class Kills(Disturbances):
+class Kills(list[float]):
     """When something was killed; what is missed within some seconds is excused."""
 
-    def __init__(self) -> None:
-        self.times: list[float] = []
-
     def since(self, at: float) -> float:
-        """Return the seconds from the last kill before."""
-        return at - max((each for each in self.times if each <= at), default=-float("inf"))
+        return at - max((each for each in self if each <= at), default=-float("inf"))
 
     def between(self, start: float, end: float) -> bool:
-        return any(start - EXCUSED_S <= each <= end for each in self.times)
+        return any(start - EXCUSED_S <= each <= end for each in self)
 
 
 class Receiver(CallbackReceiver):
@@ -77,7 +67,7 @@ class Receiver(CallbackReceiver):
 
     def _take(self, http: BaseHTTPRequestHandler) -> None:
         job = json.loads(body_of(http))["id"]
-        refused = not self.tries[job] and len(self.tries) % REFUSE_EACH == 0
+        refused = not self.tries[job] and len(self.tries) % 5 == 0
         status = 500 if refused else 204 if http.headers["Dragoman-Signature"] else 400
         self.tries[job].append((time.monotonic(), status))
         send(http, status)
@@ -94,13 +84,17 @@ class ClusterCaller(SoakCaller):
     """One client with a key; remembers errors, and each end of its jobs that it has seen."""
 
     def __init__(self, key: str, kills: Kills, cluster: Cluster, findings: SoakFindings, **more: Any):
-        super().__init__(cluster, findings, kills, **more)  # type: ignore[arg-type] - it has a port
+        super().__init__(cluster, findings, kills, **more)
         self._key, self._kills = ("X-API-Key", key), kills
         self._kinds.remove(self.do_metrics)  # which nginx does not show
-        self.errors: list[tuple[int, float]] = []
-        """Statuses, and seconds after a kill."""
+        self.answers: list[tuple[int, float]] = []  # statuses, and seconds after a kill
         self.ends: dict[str, set[tuple[str, str]]] = {}
         self.compared = 0
+
+    def do_long_job(self) -> None:
+        texts = [self._text() for _ in range(300)]
+        body = {"task": "translate", "texts": texts, "source": "en", "target": "fr"}
+        self._follow(self._post("/v1/jobs", body)["id"], texts)
 
     def _text(self, most: int = 4) -> str:
         return " ".join(self._rng.choices(PLAIN, k=self._rng.randint(1, most)))
@@ -109,12 +103,9 @@ class ClusterCaller(SoakCaller):
         sent = Sent(method, target, (*headers, self._key), body)
         answer = self._connection.send(sent)
         after_s = self._kills.since(time.monotonic())
-        with self._findings.lock:
-            self._findings.statuses[answer.status] += 1
-        if answer.status in (*EXCUSED, 429) or answer.status >= 500:
-            self.errors.append((answer.status, after_s))
-            if answer.status in EXCUSED and after_s <= EXCUSED_S:
-                raise Interrupted
+        self.answers.append((answer.status, after_s))
+        if answer.status in EXCUSED and after_s <= EXCUSED_S:
+            raise Interrupted
         found = list(faults(sent, answer, deadline_s=self._deadline_s))
         assert not found and answer.status < 400, f"{found} {answer} {after_s:.1f} s after a kill: {sent}"
         return answer
@@ -153,74 +144,68 @@ class ClusterCaller(SoakCaller):
 
 def disturb(cluster: Cluster, kills: Kills, seconds: float) -> list[float]:
     """Kill servers in turn and restart PostgreSQL twice; return how long each was away, in seconds."""
-    restarts = {seconds / 3 + 10: signal.SIGINT, 2 * seconds / 3 + 10: signal.SIGQUIT}
-    kill_at = [KILL_EVERY_S * i for i in range(1, int(seconds / KILL_EVERY_S))]
+    turns = int(seconds / KILL_EVERY_S)
+    ends = dict.fromkeys(range(1, turns), signal.SIGKILL)
+    ends |= {turns // 3 + 0.5: signal.SIGINT, 2 * turns // 3 + 0.5: signal.SIGQUIT}
     start, away_s, number = time.monotonic(), [], cycle(range(len(cluster.servers)))
-    for at in sorted([*restarts, *kill_at]):
-        time.sleep(max(0.0, start + at - time.monotonic()))
-        kills.times.append(time.monotonic())
-        if at in restarts:
-            cluster.postgresql.stop(restarts[at])
-            cluster.postgresql.start()
-            kills.times.append(time.monotonic())  # what was asked meanwhile is answered now
-        else:
+    for turn, how in sorted(ends.items()):
+        time.sleep(max(0.0, start + turn * KILL_EVERY_S - time.monotonic()))
+        kills.append(time.monotonic())
+        if how == signal.SIGKILL:
             cluster.kill(next(number))
-            away_s.append(time.monotonic() - kills.times[-1])
+            away_s.append(time.monotonic() - kills[-1])
+        else:
+            cluster.postgresql.stop(how)
+            cluster.postgresql.start()
+            kills.append(time.monotonic())  # what was asked meanwhile is answered now
     time.sleep(max(0.0, start + seconds - time.monotonic()))
     return away_s
 
 
-def mixed_load(folder: Path, seconds: float, callers: int) -> int:
+def mixed_load(folder: Path, seconds: float, callers: int = 6) -> int:
     """Run it and print the table; return the number of faults."""
     kills, findings, over = Kills(), SoakFindings(), threading.Event()
-    with Receiver() as receiver, Cluster(folder / "cluster", 3) as cluster:
-        keys = Keys(Database(folder, cluster.database))
+    with Receiver() as receiver, Cluster(folder / "cluster", 3, delay_ms=5.0) as cluster:
+        stored = Keys(Database(folder, cluster.database))
         more = {"callback": receiver.url, "told": receiver.told, "deadline_s": 60.0, "exact": True}
-        secrets = [keys.create(f"caller-{i}")[1] for i in range(callers)]
-        made = [
-            ClusterCaller(each, kills, cluster, findings, rng=random.Random(each), **more) for each in secrets
-        ]
-
-        def work(caller: ClusterCaller) -> None:
-            while not over.is_set():
-                caller.one()
-
+        keys = [stored.create(f"caller-{i}")[1] for i in range(callers)]
+        made = [ClusterCaller(key, kills, cluster, findings, rng=random.Random(key), **more) for key in keys]
         with ThreadPoolExecutor(callers) as pool:
-            pool.map(work, made)
+            pool.map(lambda caller: [caller.one() for _ in iter(over.is_set, True)], made)
             try:
                 away_s = disturb(cluster, kills, seconds)
             finally:
                 over.set()
         jobs = sum((caller.look_again() for caller in made), Counter[str]())
+        taken_over = sum(server.log.count(" jobs go on whose servers") for server in cluster.servers)
+    answers = sorted(chain.from_iterable(caller.answers for caller in made))
     repeated = receiver.repeated(kills)
     findings.faults += ["a job did not end once"] * (jobs.total() - jobs["done"])
     findings.faults += ["a callback came again that was taken"] * repeated[False]
-    errors = defaultdict[int, list[float]](list)
-    for status, after_s in chain.from_iterable(caller.errors for caller in made):
-        errors[status].append(after_s)
-    rows = {
+    rows: dict[str, Any] = {
         "servers killed": f"{len(away_s)}, each away for {statistics.median(away_s or [0]):.0f} s (median)",
-        "requests": findings.statuses.total(),
         "answers compared": sum(caller.compared for caller in made),
         "jobs accepted": sum(len(caller.ends) for caller in made),
         **{f"jobs ended: {how}": number for how, number in sorted(jobs.items())},
+        "times that jobs went on at another server": taken_over,
         "callbacks awaited and taken": findings.callbacks,
         "callbacks refused at first": sum(tries[0][1] == 500 for tries in receiver.tries.values()),
         "callbacks taken again after a kill": repeated[True],
-        **{
-            f"status {status or '(cut)'}": f"{len(each)}, at most {max(each):.1f} s after a kill"
-            for status, each in sorted(errors.items())
-        },
-        "faults": len(findings.faults),
     }
-    print(*(f"{name:40} {value}" for name, value in rows.items()), sep="\n")
-    print(*(f"FAILED: {each}" for each in findings.faults[:50]), sep="\n")
+    for status, each in groupby(answers, key=lambda answer: answer[0]):
+        after_s = [after_s for _, after_s in each]
+        late = "" if 200 <= status < 300 else f", at most {after_s[-1]:.1f} s after a kill"
+        rows[f"answers with status {status}" if status else "answers cut"] = f"{len(after_s)}{late}"
+    rows["faults"] = len(findings.faults)
+    lines = [f"{name:40} {value}" for name, value in rows.items()]
+    print(*lines, *(f"FAILED: {each}" for each in findings.faults[:50]), sep="\n")
     return len(findings.faults)
 
 
-def measure(cluster: Cluster, seconds: float, clients: int) -> list[float]:
+def measure(cluster: Cluster, seconds: float = 10.0, clients: int = 8) -> list[float]:
     """Return articles a second, and the cores that the servers, this process and all else took."""
-    start, before = time.monotonic(), _cpu_s(cluster)
+    leaders = [server.process.pid for server in cluster.servers]
+    start, before = time.monotonic(), cpu_s(leaders)
 
     def ask(client: int) -> int:
         connection, done = Connection(cluster.port, 60.0), 0
@@ -235,43 +220,33 @@ def measure(cluster: Cluster, seconds: float, clients: int) -> list[float]:
     with ThreadPoolExecutor(clients) as pool:
         done = sum(pool.map(ask, range(clients)))
     took_s = time.monotonic() - start
-    servers, own, busy = ((now - then) / took_s for now, then in zip(_cpu_s(cluster), before, strict=True))
+    servers, own, busy = ((now - then) / took_s for now, then in zip(cpu_s(leaders), before, strict=True))
     return [done / took_s, servers, own, busy - servers - own]
 
 
-def _cpu_s(cluster: Cluster) -> tuple[float, float, float]:
-    """Return the CPU seconds so far of the servers, of this process, and of the machine."""
-    stats = [Path(f"/proc/{pid}/stat") for server in cluster.servers for pid in family(server.process.pid)]
-    ticks = sum(sum(map(int, stat.read_text().rpartition(")")[2].split()[11:13])) for stat in stats)
-    machine = list(map(int, Path("/proc/stat").read_text().split("\n")[0].split()[1:9]))
-    hertz = os.sysconf("SC_CLK_TCK")
-    return ticks / hertz, time.process_time(), (sum(machine) - sum(machine[3:5])) / hertz
-
-
-def rates(folder: Path, pairs: int = 3, seconds: float = 10.0, clients: int = 8) -> None:
+def rates(folder: Path, pairs: int = 3) -> None:
     """Print one server's rate and two servers', in turn."""
-    print(f"{len(os.sched_getaffinity(0))} cores\nservers  articles/s  cores: servers, clients, all else")
     ratios = []
+    print(f"{len(os.sched_getaffinity(0))} cores\nservers  articles/s  cores: servers, clients, all else")
     with Cluster(folder / "one", 1) as one, Cluster(folder / "two", 2) as two:
         for _ in range(1 + pairs):  # the first to warm up
-            single, double = (measure(cluster, seconds, clients) for cluster in (one, two))
-            for servers, told in ((1, single), (2, double)):
-                print(f"{servers:7}", *(f"{each:10.2f}" for each in told), flush=True)
-            ratios.append(double[0] / single[0])
+            told = measure(one), measure(two)
+            ratios.append(told[1][0] / told[0][0])
+            for servers, each in enumerate(told, 1):
+                print(f"{servers:7}", *(f"{value:10.2f}" for value in each), flush=True)
     print(f"ratio {statistics.median(ratios[1:]):.2f}, median of {pairs} pairs after the first")
 
 
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
     parser.add_argument("--seconds", type=float, default=600.0)
-    parser.add_argument("--callers", type=int, default=6)
     parser.add_argument("--rate", action="store_true", help="measure two servers' rate beside one's")
     parser.add_argument("--folder", type=Path, help="keep the logs there")
     asked = parser.parse_args()
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))  # so that all that was started ends too
     with tempfile.TemporaryDirectory(prefix="dragoman-cluster-", ignore_cleanup_errors=True) as temporary:
         folder = asked.folder or Path(temporary)
-        return rates(folder) if asked.rate else min(1, mixed_load(folder, asked.seconds, asked.callers))
+        return rates(folder) if asked.rate else min(1, mixed_load(folder, asked.seconds))
 
 
 if __name__ == "__main__":

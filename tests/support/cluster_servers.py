@@ -40,9 +40,9 @@ def nginx_configuration(folder: Path, port: int, servers: Sequence[int]) -> Path
 class Cluster:
     """The servers, with a cipher in place of models; callers use `port`, which is nginx's."""
 
-    def __init__(self, folder: Path, servers: int):
+    def __init__(self, folder: Path, servers: int, delay_ms: float = 0.0):
         folder.mkdir()
-        self._folder = folder
+        self._folder, self._delay_ms = folder, delay_ms
         self._ports = [free_port() for _ in range(servers)]
         self.port = free_port()
         self.servers: list[BenchServer] = []
@@ -67,7 +67,6 @@ class Cluster:
             "workers": 1,
             "callback_secret": "0123456789abcdef-cluster",
             "callback_private": True,
-            "data_dir": self._folder / "data",
         }
         self._stack.callback(lambda: [server.__exit__() for server in self.servers])
         for i in range(len(self._ports)):
@@ -93,7 +92,8 @@ class Cluster:
         self.servers[i] = self._start(i)
 
     def _start(self, i: int) -> BenchServer:
-        server = BenchServer(self._folder / f"server-{i}", port=self._ports[i], **self._settings)
+        own = {"delay_ms": self._delay_ms, "port": self._ports[i]}
+        server = BenchServer(self._folder / f"server-{i}", **own, **self._settings)
         connection = Connection(server.port, 60.0)
         until(lambda: connection.send(Sent("GET", "/readyz")).status == 200)
         connection.close()

@@ -376,8 +376,9 @@ class JobStore:
         Raises JobCancelled; a cancelled job has forgotten what its items were.
         """
         query = select(_item.number, _item.content).where(_item.job == job.number, _item.size.is_(None))
-        with self._database.transaction() as db:
-            _hold(db, job)
+        with self._database.transaction(write=False) as db:
+            if db.scalar(select(_job.lease).where(_job.number == job.number)) != job.lease:
+                raise _not_held()
             rows = db.execute(query.where(_item.number > after).order_by(_item.number).limit(limit))
             return [(i, content if job.form == "document" else content.decode()) for i, content in rows]
 
@@ -572,7 +573,11 @@ def _held(job: Job) -> Update:
 def _hold(db: Connection, job: Job, **changes: Any) -> None:
     """Renew a job's lease, and change the job. Raises JobCancelled if it is not held any more."""
     if not db.execute(_held(job).values(lease_until=now() + LEASE_S, **changes)).rowcount:
-        raise JobCancelled("the job was cancelled, or another server has it")
+        raise _not_held()
+
+
+def _not_held() -> JobCancelled:
+    return JobCancelled("the job was cancelled, or another server has it")
 
 
 def _end(

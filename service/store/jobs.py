@@ -60,6 +60,8 @@ PIECE_BYTES = 1 << 18
 ITEMS_AT_ONCE, SEGMENTS_AT_ONCE = 64, 512
 """Items, and segments, read or forgotten in one transaction: no other waits long."""
 EXPIRED_AT_ONCE = 20
+CLAIMS_AT_ONCE = 8
+"""Of a caller's jobs so many may be claimed at the same moment, each by another server."""
 
 _job, _item = schema.job.c, job_item.c
 
@@ -147,18 +149,23 @@ def _next_job() -> Select[Any]:
     Callers take turns: first who has least in work, then who has waited longest since their own last turn.
     """
     one, other, waiting = (schema.job.alias(name) for name in ("one", "other", "waiting"))
-    of_caller = other.c.caller == one.c.caller
-    running = select(func.count()).where(of_caller, other.c.status == "running").scalar_subquery()
-    last = select(func.max(other.c.claimed)).where(of_caller).scalar_subquery()
-    before = func.row_number().over(partition_by=one.c.caller, order_by=one.c.number)
-    since = case((one.c.created > last, one.c.created), else_=last)
-    queue = select(one.c.number, (running + before).label("turn"), since.label("since"))
-    turns = queue.where(one.c.status == "queued").subquery()
+    place = func.row_number().over(partition_by=one.c.caller, order_by=one.c.number).label("place")
+    queue = (
+        select(one.c.number, one.c.caller, one.c.created, place).where(one.c.status == "queued").subquery()
+    )
+    in_work = select(other.c.caller, func.count().label("jobs")).where(other.c.status == "running")
+    running = in_work.group_by(other.c.caller).subquery()
+    last = select(func.max(other.c.claimed)).where(other.c.caller == queue.c.caller).scalar_subquery()
     return (
         select(waiting.c.number)
-        .join(turns, turns.c.number == waiting.c.number)
-        .where(waiting.c.status == "queued")
-        .order_by(turns.c.turn, turns.c.since, waiting.c.number)
+        .join(queue, queue.c.number == waiting.c.number)
+        .outerjoin(running, running.c.caller == queue.c.caller)
+        .where(waiting.c.status == "queued", queue.c.place <= CLAIMS_AT_ONCE)
+        .order_by(
+            queue.c.place + func.coalesce(running.c.jobs, 0),
+            case((queue.c.created > last, queue.c.created), else_=last),
+            queue.c.number,
+        )
         .limit(1)
         .with_for_update(of=waiting, skip_locked=True)
     )

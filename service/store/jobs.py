@@ -60,6 +60,8 @@ PIECE_BYTES = 1 << 18
 ITEMS_AT_ONCE, SEGMENTS_AT_ONCE = 64, 512
 """Items, and segments, read or forgotten in one transaction: no other waits long."""
 EXPIRED_AT_ONCE = 20
+CLAIMS_AT_ONCE = 8
+"""Of a caller's jobs so many may be claimed at the same moment, each by another server."""
 
 _job, _item = schema.job.c, job_item.c
 
@@ -147,18 +149,23 @@ def _next_job() -> Select[Any]:
     Callers take turns: first who has least in work, then who has waited longest since their own last turn.
     """
     one, other, waiting = (schema.job.alias(name) for name in ("one", "other", "waiting"))
-    of_caller = other.c.caller == one.c.caller
-    running = select(func.count()).where(of_caller, other.c.status == "running").scalar_subquery()
-    last = select(func.max(other.c.claimed)).where(of_caller).scalar_subquery()
-    before = func.row_number().over(partition_by=one.c.caller, order_by=one.c.number)
-    since = case((one.c.created > last, one.c.created), else_=last)
-    queue = select(one.c.number, (running + before).label("turn"), since.label("since"))
-    turns = queue.where(one.c.status == "queued").subquery()
+    place = func.row_number().over(partition_by=one.c.caller, order_by=one.c.number).label("place")
+    queue = (
+        select(one.c.number, one.c.caller, one.c.created, place).where(one.c.status == "queued").subquery()
+    )
+    in_work = select(other.c.caller, func.count().label("jobs")).where(other.c.status == "running")
+    running = in_work.group_by(other.c.caller).subquery()
+    last = select(func.max(other.c.claimed)).where(other.c.caller == queue.c.caller).scalar_subquery()
     return (
         select(waiting.c.number)
-        .join(turns, turns.c.number == waiting.c.number)
-        .where(waiting.c.status == "queued")
-        .order_by(turns.c.turn, turns.c.since, waiting.c.number)
+        .join(queue, queue.c.number == waiting.c.number)
+        .outerjoin(running, running.c.caller == queue.c.caller)
+        .where(waiting.c.status == "queued", queue.c.place <= CLAIMS_AT_ONCE)
+        .order_by(
+            queue.c.place + func.coalesce(running.c.jobs, 0),
+            case((queue.c.created > last, queue.c.created), else_=last),
+            queue.c.number,
+        )
         .limit(1)
         .with_for_update(of=waiting, skip_locked=True)
     )
@@ -376,8 +383,9 @@ class JobStore:
         Raises JobCancelled; a cancelled job has forgotten what its items were.
         """
         query = select(_item.number, _item.content).where(_item.job == job.number, _item.size.is_(None))
-        with self._database.transaction() as db:
-            _hold(db, job)
+        with self._database.transaction(write=False) as db:
+            if db.scalar(select(_job.lease).where(_job.number == job.number)) != job.lease:
+                raise _not_held()
             rows = db.execute(query.where(_item.number > after).order_by(_item.number).limit(limit))
             return [(i, content if job.form == "document" else content.decode()) for i, content in rows]
 
@@ -572,7 +580,11 @@ def _held(job: Job) -> Update:
 def _hold(db: Connection, job: Job, **changes: Any) -> None:
     """Renew a job's lease, and change the job. Raises JobCancelled if it is not held any more."""
     if not db.execute(_held(job).values(lease_until=now() + LEASE_S, **changes)).rowcount:
-        raise JobCancelled("the job was cancelled, or another server has it")
+        raise _not_held()
+
+
+def _not_held() -> JobCancelled:
+    return JobCancelled("the job was cancelled, or another server has it")
 
 
 def _end(

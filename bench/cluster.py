@@ -25,7 +25,6 @@ import threading
 import time
 from collections import Counter, defaultdict
 from concurrent.futures import ThreadPoolExecutor
-from http.server import BaseHTTPRequestHandler
 from itertools import chain, cycle, groupby
 from pathlib import Path
 from typing import Any
@@ -65,7 +64,7 @@ class Receiver(CallbackReceiver):
         super().__init__()
         self.tries: dict[str, list[tuple[float, int]]] = defaultdict(list)
 
-    def _take(self, http: BaseHTTPRequestHandler) -> None:
+    def _take(self, http: Any) -> None:
         job = json.loads(body_of(http))["id"]
         refused = not self.tries[job] and len(self.tries) % 5 == 0
         status = 500 if refused else 204 if http.headers["Dragoman-Signature"] else 400
@@ -134,10 +133,9 @@ class ClusterCaller(SoakCaller):
         for job in self.ends:
             self._ended(job)
         ends = ["twice" if len(each) > 1 else "".join(how for how, _ in each) for each in self.ends.values()]
-        told, page = Counter(ends), {"next": None}
+        told, page = Counter(ends), {"next": 1 << 53}
         while "next" in page:
-            before = f"&before={page['next']}" if page["next"] else ""
-            page = json.loads(self._insist("GET", f"/v1/jobs?limit=100{before}").body)
+            page = self._insist("GET", f"/v1/jobs?limit=100&before={page['next']}").json()
             told["never"] += sum(job["status"] in ("queued", "running") for job in page["jobs"])
         return told
 
@@ -196,8 +194,7 @@ def mixed_load(folder: Path, seconds: float, callers: int = 6) -> int:
         after_s = [after_s for _, after_s in each]
         late = "" if 200 <= status < 300 else f", at most {after_s[-1]:.1f} s after a kill"
         rows[f"answers with status {status}" if status else "answers cut"] = f"{len(after_s)}{late}"
-    rows["faults"] = len(findings.faults)
-    lines = [f"{name:40} {value}" for name, value in rows.items()]
+    lines = [f"{name:40} {value}" for name, value in {**rows, "faults": len(findings.faults)}.items()]
     print(*lines, *(f"FAILED: {each}" for each in findings.faults[:50]), sep="\n")
     return len(findings.faults)
 

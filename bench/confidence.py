@@ -14,6 +14,7 @@ coefficients as they are: for data that they were not fitted to.
 import argparse
 import gzip
 import json
+import math
 import random
 import sys
 import time
@@ -180,7 +181,8 @@ def fit(options: argparse.Namespace) -> None:
     names = list(found.signs[0])
     without = [name for name in names if name != "least_sure_word"]
     tries = list(crossed(found, names))
-    below = round(float(np.mean([np.quantile(each[found.right], FALSE_ALARMS) for each in tries])), 2)
+    below = float(np.mean([np.quantile(each[found.right], FALSE_ALARMS) for each in tries]))
+    below = math.floor(100 * below) / 100
     for name, own in (("all signs", tries), ("without words", list(crossed(found, without)))):
         told(name, own, found.right, below)
         for search in SEARCHES:

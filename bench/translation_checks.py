@@ -208,6 +208,30 @@ def drop_negation(source: str, output: str, rng: random.Random, target: str) -> 
 
 
 NEGATED = re.compile("|".join(NEGATIONS.values()))
+BOUNDS = {  # the first becomes the second
+    "en": {"less than": "at least", "more than": "less than", "at least": "at most", "up to": "more than"},
+    "fr": {"moins de": "au moins", "plus de": "moins de", "au moins": "au plus", "jusqu’à": "plus de"},
+    "de": {
+        "weniger als": "mindestens",
+        "mehr als": "weniger als",
+        "mindestens": "höchstens",
+        "bis zu": "über",
+    },
+    "es": {"menos de": "al menos", "más de": "menos de", "al menos": "como máximo", "hasta": "más de"},
+    "it": {"meno di": "almeno", "più di": "meno di", "almeno": "al massimo", "fino a": "più di"},
+    "pt": {"menos de": "pelo menos", "mais de": "menos de", "pelo menos": "no máximo", "até": "mais de"},
+    "ru": {"не менее": "не более", "более": "менее", "менее": "более"},
+    "zh": {"超过": "不到", "至少": "最多"},
+}
+
+
+def other_bound(source: str, output: str, rng: random.Random, target: str) -> tuple[str, str] | None:
+    """`Less than` becomes `at least`, and so on, where the source bounds something, too."""
+    words = [word for word in BOUNDS[target] if word in output]
+    if not words or not any(word in source for table in BOUNDS.values() for word in table):
+        return None
+    return source, output.replace(words[0], BOUNDS[target][words[0]], 1)
+
 
 DAMAGES: dict[str, tuple[str, Damage]] = {
     "a number dropped": ("number", drop_number),
@@ -234,6 +258,7 @@ DAMAGES: dict[str, tuple[str, Damage]] = {
     "another season": ("date", another(SEASONS)),
     "another magnitude": ("number", another_magnitude),
     "a negation dropped": ("negation", drop_negation),
+    "less than for at least": ("number", other_bound),
 }
 
 

@@ -11,7 +11,7 @@ import time
 from collections import deque
 from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from concurrent.futures import Future
-from contextlib import AbstractContextManager, ExitStack, contextmanager, suppress
+from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext, suppress
 from dataclasses import dataclass, field, replace
 from functools import partial
 from heapq import heappop, heappush
@@ -24,10 +24,14 @@ from models.errors import ClientDisconnected, DeadlineExceeded
 from models.steps import Event, Gather, Generate, Outcome, Steps, Timings, Words
 
 T = TypeVar("T")
+V = TypeVar("V")
+Idle = Callable[[], AbstractContextManager[object]]
 
 BEGUN_CHECK_S = 0.01
 """How often a driver checks whether all batches of its round have begun."""
 
+SLICE_S = 0.005
+"""Work on texts is as short before others have a turn."""
 BLOCK_SENTENCES = 16
 """Sentences of which the long ones come first where order is kept: alike ones still share a batch."""
 
@@ -301,7 +305,8 @@ class Driver(Generic[T]):
     that others get a turn; `in_order` those of a text's beginning come before those of its end, rather than
     long ones first. A round waits for its turn, if there are `turns`, and that time does not count.
     `on_progress` hears how many of the parts known so far are done: sentences, say, of a translation. Engines
-    take turns between drivers of different `flow`. A task's failure touches no other.
+    take turns between drivers of different `flow`. The driver waits in contexts that `idle` gives, and enters
+    one each time that it has worked on texts for SLICE_S. A task's failure touches no other.
     """
 
     def __init__(
@@ -319,6 +324,7 @@ class Driver(Generic[T]):
         cancel: CancelToken | None = None,
         on_progress: Callable[[int, int], None] | None = None,
         flow: str = "",
+        idle: Idle = nullcontext,
     ):
         self._tasks = [_WholeTask(steps) for steps in tasks]
         self._deadline = deadline
@@ -332,6 +338,8 @@ class Driver(Generic[T]):
         self._cancel = cancel or CancelToken()
         self._on_progress = on_progress
         self._flow = flow
+        self._idle = idle
+        self._slice_end = 0.0
         self._effort = Effort()
         self._progress = self._reported = (0, 0)
         self._ready: deque[tuple[_Task, Any]] = deque((task.root, None) for task in self._tasks)
@@ -404,6 +412,8 @@ class Driver(Generic[T]):
     def _advance(self, task: _Task, answer: Any) -> Iterator[Event | None]:
         """Take a task on until it wants something that must be waited for, or ends."""
         while task.is_alive and not self._is_over():
+            if time.monotonic() >= self._slice_end:
+                self._pause(lambda: None)
             try:
                 step = task.resume(answer)
             except StopIteration as end:
@@ -562,7 +572,11 @@ class Driver(Generic[T]):
                 for pending in group
             ]
             try:
-                futures = engine.submit(generations, wait=may_wait)
+                futures = (
+                    self._pause(partial(engine.submit, generations, wait=True))
+                    if may_wait
+                    else engine.submit(generations)
+                )
             except Exception as error:  # noqa: BLE001 - refused: all of this group is
                 refused += [(pending, error) for pending in group]
                 continue
@@ -602,7 +616,7 @@ class Driver(Generic[T]):
             wait_s = min(tick_s, left_s)
             words = None
             with suppress(Empty):
-                news = self._news.get(timeout=None if wait_s == math.inf else wait_s)
+                news = self._next_news(None if wait_s == math.inf else wait_s)
                 if news is not None:
                     pending, what = news
                     if not isinstance(what, Future):
@@ -613,6 +627,18 @@ class Driver(Generic[T]):
             if self._is_over():
                 return
             yield words
+
+    def _next_news(self, timeout_s: float | None) -> tuple[PendingGeneration, int | Future[Output]] | None:
+        if not self._news.empty():
+            return self._news.get()
+        return self._pause(partial(self._news.get, timeout=timeout_s))
+
+    def _pause(self, wait: Callable[[], V]) -> V:
+        """Let others work while this waits."""
+        with self._idle():
+            value = wait()
+        self._slice_end = time.monotonic() + SLICE_S
+        return value
 
     def _complete(self, pending: PendingGeneration, future: Future[Output]) -> None:
         """Take what came of a generation."""
@@ -649,9 +675,12 @@ def run_all(
     in_rounds: bool = True,
     cancel: CancelToken | None = None,
     flow: str = "",
+    idle: Idle = nullcontext,
 ) -> list[Outcome[T]]:
     """Run tasks together and return their outcomes in the same order; see `Driver`."""
-    return Driver(tasks, deadline=deadline, wait=wait, in_rounds=in_rounds, cancel=cancel, flow=flow).run()
+    return Driver(
+        tasks, deadline=deadline, wait=wait, in_rounds=in_rounds, cancel=cancel, flow=flow, idle=idle
+    ).run()
 
 
 def run(task: Steps[T], *, deadline: float | None = None, wait: bool = False) -> Outcome[T]:
@@ -666,8 +695,11 @@ def stream(
     tick_s: float = 1.0,
     cancel: CancelToken | None = None,
     flow: str = "",
+    idle: Idle = nullcontext,
 ) -> Generator[Event | None, None, Outcome[T]]:
     """Run one task for a reader who watches, and return its outcome; see `Driver.events`."""
-    driver = Driver([task], deadline=deadline, in_rounds=False, is_watched=True, cancel=cancel, flow=flow)
+    driver = Driver(
+        [task], deadline=deadline, in_rounds=False, is_watched=True, cancel=cancel, flow=flow, idle=idle
+    )
     (outcome,) = yield from driver.events(tick_s)
     return outcome

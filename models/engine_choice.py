@@ -8,6 +8,7 @@ from models.catalog import ModelEntry
 from models.codec import base_decoding
 from models.engine.batching import Backend, BatchingEngine
 from models.engine.gpu import (
+    WORKING_BYTES,
     Gpu,
     Verdicts,
     batch_sizes,
@@ -123,6 +124,15 @@ class EngineMaker:
             bytes_each=bytes_each,
         )
         return ("cpu", why) if why else ("cuda", "")
+
+    def need_bytes(self, entry: ModelEntry) -> int | None:
+        """What an engine of the entry needs of a GPU at least; None if it runs elsewhere."""
+        if entry.weights == "elsewhere":
+            return None
+        folder = self._store.folder(entry)
+        files = [self._store.gguf_file(entry)] if entry.weights == "gguf" else []
+        weights = sum(file.stat().st_size for file in files) or 2 * parameters_in(folder)
+        return weights + WORKING_BYTES
 
     def make(self, entry: ModelEntry) -> Engine:
         """Load the entry and start its engine. Raises ModelUnavailable."""

@@ -4,7 +4,6 @@ Spans count Unicode code points and are half-open, like Python's slices.
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
 from typing import Annotated, Any, TypeVar
 
 from pydantic import AfterValidator, AliasPath, BaseModel, ConfigDict, Field
@@ -83,6 +82,9 @@ class FlagPart(_AnswerPart):
     reason: str
     severity: Severity
     source: SpanPart | None = absent("In the source: what was lost or changed.")
+    weakest: list[SpanPart] | None = absent(
+        "In the output: the words that the model was least sure of, if a translated sentence is doubtful."
+    )
 
 
 class EvidencePart(_AnswerPart):
@@ -101,6 +103,8 @@ class SentencePart(_AnswerPart):
     original: str | None = absent("The sentence before it was translated.")
     evidence: list[EvidencePart] = Field(description="The article's sentences that support it best.")
     flags: list[FlagPart] = Field(description="What the article does not support.")
+    confidence: Confidence | None = absent("The chance that its translation has no serious error.")
+    from_memory: bool | None = absent("True if it is as the caller's translation memory has it.")
 
 
 class SourcePart(_AnswerPart):
@@ -158,7 +162,7 @@ class SegmentPart(_AnswerPart):
     flags: list[TranslationFlag] = Field(description="What the checks found.")
     original: str | None = absent("The source's plain text, where it has markup.")
     missing: bool | None = absent("True if time ran out before it was translated: the text is the source's.")
-    from_memory: bool | None = absent("True if it is as the caller's translation memory has it, unchecked.")
+    from_memory: bool | None = absent("True if it is as the caller's translation memory has it.")
     alternatives: list[str] | None = absent("Other translations of it, best first, plain; if asked for.")
 
 
@@ -261,6 +265,8 @@ class SentenceEvent(BaseModel):
     original: str | None = absent("The sentence before it was translated.")
     evidence: list[EvidencePart]
     flags: list[FlagPart]
+    confidence: Confidence | None = absent("The chance that its translation has no serious error.")
+    from_memory: bool | None = absent("True if it is as the caller's translation memory has it.")
 
 
 class SegmentEvent(SegmentPart):
@@ -305,7 +311,7 @@ def _sentences(summary: Summary) -> list[SentencePart]:
     for sentence in summary.sentences:
         start = summary.summary.index(sentence.text, end)
         end = start + len(sentence.text)
-        flags = [replace(flag, span=flag.span.moved(start)) for flag in sentence.flags]
+        flags = [flag.moved(start) for flag in sentence.flags]
         parts.append(answer_part(SentencePart, sentence, start=start, end=end, flags=flags))
     return parts
 

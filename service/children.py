@@ -28,7 +28,7 @@ from types import ModuleType
 from typing import Any, TypeVar
 
 from models.errors import DeadlineExceeded, DragomanError, InvalidInput
-from service.shares import CALLER, READER, READER_CPU_S, Shares
+from service.shares import CALLER, READER, READER_CPU_S, Shares, idle
 
 R = TypeVar("R")
 
@@ -80,7 +80,7 @@ class Children:
         DeadlineExceeded after `timeout_s`, which includes the time until it is the caller's turn.
         """
         deadline = time.monotonic() + timeout_s
-        with self._readers.turn(CALLER.get(), deadline=deadline, require=require):
+        with idle(), self._readers.turn(CALLER.get(), deadline=deadline, require=require):
             size = sum(len(each) for each in arguments if isinstance(each, (bytes, str)))
             most_bytes = min(MOST_BYTES, LEAST_BYTES + BYTES_FOR_EACH * size)
             received, sent = self._context.Pipe(duplex=False)

@@ -1,4 +1,4 @@
-"""The engine process, and how the service starts and uses it.
+"""The engine processes, one for each card, and how the service starts and uses them.
 
 `python -m service.engine_process` is the process. It ends when its standard input closes, so it never
 outlives its parent.
@@ -13,21 +13,24 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Sequence
+from functools import partial
 from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any
 
 from models.catalog import ModelEntry
-from models.engine.gpu import Verdicts, context_lost
+from models.engine.cards import EngineCards
+from models.engine.gpu import Verdicts, context_lost, look
 from models.engine.process import EngineClient, EngineServer, end_process, prepare_process, serve_until_closed
 from models.engine.protocol import BatchRecord, Engine
 from models.engine_choice import EngineMaker
 from models.errors import EngineFailed
 from models.store import Store
 from service.children import shorten_socket_paths
-from service.engine_supervisor import EngineSupervisor, connect
+from service.engine_supervisor import COMMAND, EngineSupervisor, connect, supervisors
 from service.log import configure_log
 from service.settings import Settings
+from service.workers import visible_cards
 
 CONNECTS_WITHIN_S = 60.0
 """Time for a new process to import torch on a slow disk."""
@@ -56,11 +59,11 @@ def engine_maker(
 
 
 class EngineProcess:
-    """Makes engines in a process of their own.
+    """Makes engines in processes of their own: one, or one for each card.
 
-    It is started when the first engine is wanted, unless `kept` names the file of an EngineSupervisor that
-    has started it. `here` would make engines in this process, and knows the device. `command` is that of the
-    process.
+    They are started when the first engine is wanted, unless `kept` names the files of EngineSupervisors that
+    have started them. `here` would make engines in this process, and knows the device. `everywhere` is as in
+    EngineCards. `command` is that of a process, and `cards` are as in `visible_cards`, which finds them.
     """
 
     def __init__(
@@ -69,19 +72,25 @@ class EngineProcess:
         here: EngineMaker,
         on_batch: Callable[[str, BatchRecord], None] | None = None,
         *,
-        kept: Path | None = None,
-        command: Sequence[str] = (sys.executable, "-m", "service.engine_process"),
+        kept: Sequence[Path] = (),
+        everywhere: bool = False,
+        command: Sequence[str] = COMMAND,
+        cards: Sequence[str] | None = None,
     ):
         self._here = here
         self._on_batch = on_batch
-        self._supervisor: EngineSupervisor | None = None
-        if kept is None:
+        self._everywhere = everywhere
+        self._supervisors: list[EngineSupervisor] = []
+        if not kept:
             shorten_socket_paths()
-            kept = Path(multiprocessing.util.get_temp_dir()) / f"engines-{secrets.token_hex(4)}.at"
-            self._supervisor = EngineSupervisor(settings, kept, command=command)
-        self.file = kept
-        """For the processes that are to use the same engines."""
-        self._engines: EngineClient | None = None
+            file = Path(multiprocessing.util.get_temp_dir()) / f"engines-{secrets.token_hex(4)}.at"
+            own = supervisors(
+                settings, file, visible_cards(settings.device) if cards is None else cards, command=command
+            )
+            kept, self._supervisors = list(own), list(own.values())
+        self.files = kept
+        """One for each card, for the processes that are to use the same engines."""
+        self._engines: EngineCards | None = None
         self._lock = threading.Lock()
         self._closing = threading.Event()
 
@@ -96,42 +105,59 @@ class EngineProcess:
         return [] if self._engines is None else list(self._engines.notes)
 
     @property
-    def pid(self) -> int | None:
-        """The id of the process that this one started and that runs now; None if there is none."""
-        return None if self._supervisor is None else self._supervisor.pid
+    def pids(self) -> list[int | None]:
+        """The ids of the processes that this one started, by card; None for one that is not there."""
+        return [supervisor.pid for supervisor in self._supervisors]
+
+    def cards(self) -> list[str]:
+        """Which models are on which card; empty with one process."""
+        if self._engines is None or len(self.files) < 2:
+            return []
+        told = ((None if room is None else sorted(room.names)) for room in self._engines.rooms(measure=False))
+        return [
+            f"card {card}: " + ("does not answer" if names is None else ", ".join(names) or "no model")
+            for card, names in enumerate(told)
+        ]
+
+    def prefer(self, card: int) -> None:
+        """Give the next work to this card, if engines are everywhere."""
+        if self._engines is not None:
+            self._engines.preferred = card
 
     def make(self, entry: ModelEntry) -> Engine:
         """See `EngineMaker.make`; raises EngineFailed too, if the process ends while it loads the model."""
         with self._lock:
             if self._engines is None:
                 self._watch()
-                self._engines = EngineClient(self._connection, self._on_batch)
-        return self._engines.load(entry.name, entry)
+                clients = [EngineClient(partial(self._connection, f), self._on_batch) for f in self.files]
+                self._engines = EngineCards(clients, everywhere=self._everywhere)
+        need_bytes = self._here.need_bytes(entry) if len(self.files) > 1 else None
+        return self._engines.load(entry.name, entry, need_bytes)
 
     def close(self) -> None:
         """Leave the process, when its engines are closed, and end it if it was started here."""
         self._closing.set()
-        if self._supervisor is not None:
-            self._supervisor.close()
+        for supervisor in self._supervisors:
+            supervisor.close()
         if self._engines is not None:
             self._engines.close()
 
     # ------------------------------------------------------------------ inside
 
     def _watch(self) -> None:
-        if self._supervisor is not None:
-            self._supervisor.look()
+        for supervisor in self._supervisors:
+            supervisor.look()
             watch = threading.Thread(
-                target=self._supervisor.watch, args=[self._closing], name="engine-process", daemon=True
+                target=supervisor.watch, args=[self._closing], name="engine-process", daemon=True
             )
             watch.start()
 
-    def _connection(self) -> Connection:
+    def _connection(self, file: Path) -> Connection:
         """Return a connection to the process that runs now, as soon as it listens."""
         until = time.monotonic() + CONNECTS_WITHIN_S
         while time.monotonic() < until and not self._closing.is_set():
             try:
-                return connect(self.file)
+                return connect(file)
             except (OSError, EOFError):
                 self._closing.wait(LOOK_EVERY_S)
         raise EngineFailed("the model process does not start; see the log")
@@ -150,7 +176,12 @@ def main() -> None:
         start.settings, Store(start.settings.cache_dir, offline=True), lambda *batch: server.on_batch(*batch)
     )
     most = start.settings.max_loaded_models
-    server = EngineServer(lambda entry: _make_engine(maker, entry), lambda: maker.fallbacks, most=most)
+    server = EngineServer(
+        lambda entry: _make_engine(maker, entry),
+        lambda: maker.fallbacks,
+        most=most,
+        free_bytes=lambda: 0 if (gpu := look()) is None else gpu.free_bytes,
+    )
     serve_until_closed(server, start.address, start.key)
 
 

@@ -1,9 +1,10 @@
-"""Starts the engine process, watches it, and restarts it when it ends.
+"""Starts engine processes, one for each card, watches them, and restarts those that end.
 
 A file holds the current process's address, so that every process of the service can connect.
 """
 
 import logging
+import os
 import pickle
 import secrets
 import signal
@@ -26,8 +27,9 @@ log = logging.getLogger(__name__)
 FIRST_PAUSE_S, LONGEST_PAUSE_S = 0.1, 3.0
 """Pauses before a process that ended is replaced: each twice the last one, until one lives that long."""
 KEY_BYTES = 32
+COMMAND = (sys.executable, "-m", "service.engine_process")
 ENGINES = "engines.at"
-"""The name of the file for `connect` in what a server's workers share."""
+"""How the names of the files for `connect` begin in what a server's workers share."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,7 +52,9 @@ def connect(file: Path) -> Connection:
 class EngineSupervisor:
     """Keeps one process running from the first `look` to `close`, which one thread calls, or `watch` does.
 
-    `file` is for `connect`. The process ends when its standard input does, so it never outlives this one.
+    `file` is for `connect`. `card`, in the words of CUDA_VISIBLE_DEVICES, is all that the process sees of the
+    cards; with None it sees what this one does. The process ends when its standard input does, so it never
+    outlives this one.
     """
 
     def __init__(
@@ -58,9 +62,12 @@ class EngineSupervisor:
         settings: Settings,
         file: Path,
         *,
-        command: Sequence[str] = (sys.executable, "-m", "service.engine_process"),
+        command: Sequence[str] = COMMAND,
+        card: str | None = None,
     ):
         self._settings = settings
+        self._environment = os.environ | ({} if card is None else {"CUDA_VISIBLE_DEVICES": card})
+        self._name = "the model process" if card is None else f"the model process of card {card}"
         self._file = file
         self._command = command
         self._process: subprocess.Popen[bytes] | None = None
@@ -83,17 +90,17 @@ class EngineSupervisor:
         if self._process is None:
             self._begin()
         elif self._due is None and (code := self._process.poll()) is not None:
-            log.error("the model process ended (%s)", exit_words(code))
+            log.error("%s ended (%s)", self._name, exit_words(code))
             longer_s = min(2 * self._pause_s, LONGEST_PAUSE_S)
             self._pause_s = FIRST_PAUSE_S if now - self._began > LONGEST_PAUSE_S else longer_s
             self._due = now + self._pause_s
         elif self._due is not None and now >= self._due:
             _close_input(self._process)
-            log.error("restarting the model process")
+            log.error("restarting %s", self._name)
             try:
                 self._begin()
             except OSError as error:  # no memory for a process, or no room for the file
-                log.error("the model process cannot be started: %s", error)
+                log.error("%s cannot be started: %s", self._name, error)
                 self._due = now + LONGEST_PAUSE_S
 
     def watch(self, closing: threading.Event) -> None:
@@ -126,12 +133,27 @@ class EngineSupervisor:
         fresh.replace(self._file)
         home = Path(__file__).parent.parent
         with stops_held():
-            process = subprocess.Popen(self._command, stdin=subprocess.PIPE, cwd=home)  # noqa: S603
+            process = subprocess.Popen(  # noqa: S603
+                self._command, stdin=subprocess.PIPE, cwd=home, env=self._environment
+            )
         assert process.stdin is not None  # noqa: S101 - it was asked for
         with suppress(BrokenPipeError):  # it ended at once, which the next look sees
             process.stdin.write(pickle.dumps(start))
             process.stdin.flush()
         self._process, self._began, self._due = process, time.monotonic(), None
+
+
+def supervisors(
+    settings: Settings, file: Path, cards: Sequence[str], *, command: Sequence[str] = COMMAND
+) -> dict[Path, EngineSupervisor]:
+    """Return a supervisor for each card, by its file; one where there are fewer than two cards."""
+    if len(cards) < 2:
+        return {file: EngineSupervisor(settings, file, command=command)}
+    files = [file.with_name(f"{file.name}.{number}") for number in range(len(cards))]
+    return {
+        own: EngineSupervisor(settings, own, command=command, card=card)
+        for own, card in zip(files, cards, strict=True)
+    }
 
 
 def _close_input(process: subprocess.Popen[bytes]) -> None:

@@ -26,6 +26,10 @@ class StoreUnavailable(DragomanError):
         log.error("%s%s cannot be used: %s", kept, "" if file is None else f" in {file}", reason)
 
 
+class PageUnavailable(DragomanError):
+    """The server of an address that was to be fetched does not answer as it should."""
+
+
 class MissingExtra(DragomanError):
     """A library that is not installed."""
 

@@ -27,7 +27,7 @@ from service.limits import job_limits
 from service.long_texts import in_parts
 from service.options import DocumentForm
 from service.outbound import Resolve, resolve
-from service.shares import CALLER, JOB_WORKERS
+from service.shares import CALLER, JOB_WORKERS, idle
 from service.store.idempotency import IdempotencyStore
 from service.store.jobs import Job, JobCancelled, JobStore, NewJob
 from service.store.results import OutputKeys, StoredResult
@@ -211,7 +211,8 @@ class JobService:
         if self._closing.is_set():
             running.cancel.cancel()
         try:
-            running.run()
+            with self._runtime.texts.working(job.caller):
+                running.run()
             log.info("job %s ended", job.id)
         except (ClientDisconnected, JobCancelled):
             self._give_back(job)  # which leaves a cancelled one as it is
@@ -303,6 +304,7 @@ class RunningJob:
             cancel=self.cancel,
             on_progress=self._note if self._is_one else None,
             flow=CALLER.get(),
+            idle=idle,
         )
         outcomes = driver.run(self._hear if self._is_one else None)
         self.cancel.raise_if_cancelled()

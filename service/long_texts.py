@@ -70,7 +70,15 @@ def _joined(runtime: "Runtime", request: Any, recall: MemoryLookup | None) -> St
         translation=_text(done),
         segments=segments,
         usage=sum((result.usage for result in results), Usage()),
-        notes=tuple(notes_on(request, first.detected, first.source, segments, terms)),
+        notes=tuple(
+            notes_on(
+                first.source,
+                segments,
+                terms,
+                detected=first.detected,
+                min_confidence=request.min_confidence,
+            )
+        ),
         terms=terms,
         alternatives=tuple(_text(done, rank) for rank in range(ranks)),
     )

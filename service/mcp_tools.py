@@ -62,6 +62,7 @@ ABOUT = {
     ("translate", "memory"): "Sentences that the caller's translation memory has are taken from it.",
     ("summarize", "text"): "The article to summarize, as it was pasted.",
     ("summarize", "model"): _MODEL,
+    ("summarize", "memory"): "Sentences of its translation are taken from the caller's translation memory.",
 }
 """Descriptions of tools' fields, where those of the bodies speak of HTTP."""
 

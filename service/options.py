@@ -109,6 +109,10 @@ class SummaryOptions(BaseModel):
     on_unsupported: OnUnsupported = Field(
         "flag", description="A sentence that the article does not support: mark it, leave it out, write anew."
     )
+    memory: bool = Field(
+        True,
+        description="Sentences of its translation that the caller's /v1/memory has are as they stand there.",
+    )
 
 
 class TranslationOptions(BaseModel):

@@ -41,6 +41,7 @@ from service.errors import (
     KeyRequired,
     KeyReused,
     NotReady,
+    PageUnavailable,
     RevokedKey,
     StoreUnavailable,
     TooLong,
@@ -268,6 +269,12 @@ KINDS: dict[type[Exception], Kind] = {
         "server-unavailable",
         "Model server unavailable",
         "The server that has the model cannot be reached, or is full. Try again after Retry-After seconds.",
+    ),
+    PageUnavailable: Kind(
+        502,
+        "page-unavailable",
+        "Page not available",
+        "The server of the address did not answer, or not with the page. `detail` says what it did.",
     ),
     EngineFailed: Kind(
         500,

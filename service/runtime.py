@@ -25,10 +25,9 @@ from models.text.detect import LanguageDetector
 from models.translate.translator import Translator
 from service.children import Children
 from service.engine_process import EngineProcess, engine_maker
-from service.engine_supervisor import ENGINES
 from service.settings import Settings
 from service.shared import SharedLoadProgress, SharedState
-from service.shares import CALLER, READERS_FOR_EACH_CORE
+from service.shares import CALLER, READERS_FOR_EACH_CORE, TextTurns, idle
 from service.store.database import Database
 from service.store.suggestions import Suggestions
 
@@ -46,7 +45,7 @@ class Runtime:
     `on_batch(model, record)` hears of every batch that an engine ran. `strangers` says that pages come from
     people whom the operator does not know: they are read in child processes then. `engines_apart` says that
     engines have a process of their own, as they have in a server with a GPU if nothing is said. `shared` is
-    what the workers of one server share; if it has a folder, their engines are kept there, as `ENGINES` says.
+    what the workers of one server share; if it names `engines`, these are kept for all of them.
     `make_better` makes what chooses better models than the set's own; if not given, none is fetched.
     """
 
@@ -63,6 +62,7 @@ class Runtime:
         self.settings = settings
         workers = max(1, settings.workers)
         self.children = Children(most=max(2, READERS_FOR_EACH_CORE * (os.cpu_count() or 1) // workers))
+        self.texts = TextTurns()
         self.languages = Languages.load()
         whole = self._whole = Catalog.load(self.languages, settings.catalog, settings.named_models)
         chosen = _chosen(whole, settings)  # a wrong setting ends the start
@@ -77,9 +77,9 @@ class Runtime:
         self.suggestions = Suggestions(settings.data_dir / "suggestions.jsonl")
         self._on_batch = on_batch
         self._maker = engine_maker(settings, self.store, on_batch)
-        kept = None if shared is None or shared.folder is None else shared.folder / ENGINES
+        kept = () if shared is None else shared.engines
         if engines_apart is None:
-            engines_apart = kept is not None or (strangers and self._maker.device == "cuda")
+            engines_apart = bool(kept) or (strangers and self._maker.device == "cuda")
         self._apart = EngineProcess(settings, self._maker, on_batch, kept=kept) if engines_apart else None
         self.pool = ModelPool(
             self.catalog,
@@ -144,16 +144,24 @@ class Runtime:
         """Where models run: `cuda` or `cpu`."""
         return self._maker.device
 
-    def part_engines(self, kept: Path | None = None) -> Path:
-        """Load models into a process of their own from now on, beside which this one's text work may be long.
+    def part_engines(self, kept: Sequence[Path] = ()) -> Sequence[Path]:
+        """Load models into processes of their own from now on, beside which this one's text work may be long.
 
-        A step of an engine on a GPU takes a few milliseconds, and would wait for this process's Python. The
-        process is one that another Runtime has, if `kept` is the file that this method returned there.
+        A step of an engine on a GPU takes a few milliseconds, and would wait for this process's Python. There
+        is a process for each card, which has every model. They are those that another Runtime has, if `kept`
+        is what this method returned there.
         """
         if self._apart is None:
-            self._apart = EngineProcess(self.settings, self._maker, self._on_batch, kept=kept)
+            self._apart = EngineProcess(
+                self.settings, self._maker, self._on_batch, kept=kept, everywhere=True
+            )
             self.pool.engines = self._apart
-        return self._apart.file
+        return self._apart.files
+
+    def prefer_card(self, card: int) -> None:
+        """Have the next work done on this card, after `part_engines`."""
+        if self._apart is not None:
+            self._apart.prefer(card)
 
     def warm_up(self) -> None:
         """Prepare and load the two default models; the first time this takes half a minute.
@@ -211,6 +219,10 @@ class Runtime:
         """The models that run slower than this machine's GPU could have them, and how."""
         return (self._apart or self._maker).fallbacks
 
+    def cards(self) -> list[str]:
+        """Which models are on which of several cards."""
+        return [] if self._apart is None else self._apart.cards()
+
     def races(self) -> list[str]:
         """Which engine was faster for a model on the GPU, and serves it, with both rates."""
         verdicts = Verdicts(self.settings.cache_dir).all() if self.device == "cuda" else []
@@ -226,7 +238,15 @@ class Runtime:
     ) -> list[Outcome[T]]:
         """Run tasks together, each part going on when its outputs are there; see `models.driver`."""
         deadline = None if timeout_s is None else time.monotonic() + timeout_s
-        return run_all(tasks, deadline=deadline, wait=wait, in_rounds=False, cancel=cancel, flow=CALLER.get())
+        return run_all(
+            tasks,
+            deadline=deadline,
+            wait=wait,
+            in_rounds=False,
+            cancel=cancel,
+            flow=CALLER.get(),
+            idle=idle,
+        )
 
     def close(self) -> None:
         """Finish what runs and free the models."""

@@ -115,8 +115,9 @@ class Settings(BaseSettings):
         0,
         ge=0,
         le=64,
-        description="Worker processes of the server or of a batch. From two on, they share one more process, "
-        "which holds the models that write. 0 chooses by cores and GPU, up to eight.",
+        description="Worker processes of the server or of a batch. From two on, they share one more process "
+        "(one for each GPU), which holds the models that write. 0 chooses by cores and GPUs, up to eight, or "
+        "eight for each GPU.",
     )
 
     models: str = Field(
@@ -167,7 +168,9 @@ class Settings(BaseSettings):
     )
     offline: bool = Field(False, description="Never contact the model hub.")
     device: Literal["auto", "cpu", "cuda"] = Field(
-        "auto", description="`cpu`, `cuda`, or `auto`: a GPU if torch finds one."
+        "auto",
+        description="`cpu`; `cuda`, all GPUs that `CUDA_VISIBLE_DEVICES` leaves; `cuda:1`, one of them; or "
+        "`auto`: the GPUs if torch finds any.",
     )
     engine: Literal["auto", "native", "ct2", "generate"] = Field(
         "auto",

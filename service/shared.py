@@ -9,7 +9,7 @@ import fcntl
 import os
 import sqlite3
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
@@ -57,6 +57,8 @@ class SharedState:
 
     def __init__(self, folder: Path | None = None):
         self.folder = folder
+        self.engines: Sequence[Path] = ()
+        """The files of the processes that the workers' engines are in, one for each card."""
         self._file = Path(":memory:") if folder is None else folder / "shared.sqlite"
         self._memory = threading.Lock() if folder is None else None
         self._idle: list[sqlite3.Connection] = []

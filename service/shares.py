@@ -5,12 +5,13 @@ left free: one caller gets half, two a third each, and the next one always finds
 more is refused at once, or waits for a turn; turns go round the callers. Knows no HTTP.
 """
 
+import math
 import re
 import threading
 import time
 from collections import Counter, OrderedDict, deque
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass
 from functools import lru_cache
@@ -18,6 +19,7 @@ from hashlib import blake2b
 from ipaddress import IPv6Address, ip_address, ip_network
 from typing import Any, Protocol
 
+from models.driver import SLICE_S
 from models.engine.flows import MOST_WAITING
 from models.errors import DeadlineExceeded, Overloaded
 
@@ -33,6 +35,8 @@ PLACES_TIMES = 2
 """One caller alone has as many places as the setting says, so that all have twice as many."""
 SPARE_THREADS = 16
 """Beyond those of work: what is quick, and the refusing of what is too much."""
+CROWDED_S = 1.0
+"""So long after the last moment at which several callers had requests, each of them works on one at a time."""
 CONNECTIONS = 1000
 """Of a worker; fewer where it may open few files, of which a connection takes up to three."""
 ANSWER_BYTES = 1 << 30
@@ -42,6 +46,8 @@ READER_CPU_S = 60
 """For each document or page, over all of its threads."""
 LOOKUPS = 8
 """Callbacks whose hosts are looked up: a slow name server keeps so many threads."""
+FETCHES = 8
+"""Pages that are downloaded for callers at a time, of at most 20 MB each."""
 MAX_QUEUED_JOBS = 1000
 """Jobs in work or waiting; more are refused, except from a key that has none among them."""
 MAX_QUEUED_JOBS_PER_CALLER = 100
@@ -86,6 +92,13 @@ THREAD = Scarce(
     LEFT,
     "requests wait, callers in turn",
 )
+TEXT = Scarce(
+    "text",
+    "requests of a worker that its interpreter works on, rather than wait",
+    "one of each caller",
+    "all while nobody else asks",
+    "they wait; after some milliseconds of work too",
+)
 PLACE = Scarce(
     "places",
     "requests in work",
@@ -122,15 +135,18 @@ READER = Scarce(
     "they wait, callers in turn; 422",
 )
 LOOKUP = Scarce("lookups", "callbacks' hosts being looked up", f"{LOOKUPS}", LEFT, "looked up when sent")
+FETCH = Scarce("fetches", "addresses being fetched (`/v1/fetch`)", f"{FETCHES}", LEFT, "429")
 SCARCE = (
     CONNECTION,
     THREAD,
+    TEXT,
     PLACE,
     BODY,
     ANSWER,
     ENGINE,
     READER,
     LOOKUP,
+    FETCH,
     Scarce(
         "jobs",
         "jobs waiting",
@@ -327,15 +343,21 @@ class Shares:
     # ------------------------------------------------------------------ turns
 
     @contextmanager
-    def turn(self, caller: str, *, deadline: float, require: Callable[[], None]) -> Iterator[None]:
+    def turn(
+        self, caller: str, *, deadline: float = math.inf, require: Callable[[], None] = lambda: None
+    ) -> Iterator[None]:
         """Hold one, when it is the caller's turn.
 
         `require` is called four times a second meanwhile, and raises when nobody waits any more. Raises
         DeadlineExceeded at the deadline, which is on `time.monotonic()`'s clock.
         """
         come = threading.Event()
-        self.put(caller, come)
-        self._tell()
+        with self._lock:
+            if not self._waiting and self._took(caller, 1):
+                come.set()
+            else:
+                self.put(caller, come)
+                self._tell()
         try:
             while not come.wait(LOOK_EVERY_S):
                 require()
@@ -397,3 +419,95 @@ class Shares:
     def _tidy(self, caller: str) -> None:
         if not self._waiting[caller]:
             del self._waiting[caller]
+
+
+class TextTurns(Shares):
+    """The interpreter, for work on texts: of several callers' requests one of each is worked on at a time.
+
+    A caller alone does without turns.
+    """
+
+    def __init__(self) -> None:
+        super().__init__(TEXT, 0)
+        self._at_work = Counter[str]()
+        """The contexts of `working`, by caller."""
+        self._crowded_until = 0.0
+
+    @contextmanager
+    def working(self, caller: str) -> Iterator[None]:
+        """Hold one, when it is the caller's turn, but for the contexts of `idle` in this one."""
+        turn = _Turn(self, caller)
+        before = _TURN.set(turn)
+        self._count(caller, 1)
+        try:
+            turn.begin()
+            yield
+        finally:
+            turn.end()
+            self._count(caller, -1)
+            _TURN.reset(before)
+
+    def _took(self, caller: str, amount: int) -> bool:
+        capacity = 0 if self._is_crowded() else MOST_WAITING
+        return self._counts.take(self._scarce.name, caller, amount, capacity=capacity, least=1)
+
+    def _count(self, caller: str, change: int) -> None:
+        with self._lock:
+            self._at_work[caller] += change
+            if not self._at_work[caller]:
+                del self._at_work[caller]
+            self._is_crowded()
+
+    def _is_crowded(self) -> bool:
+        now = time.monotonic()
+        if len(self._at_work) > 1:
+            self._crowded_until = now + CROWDED_S
+        return now < self._crowded_until
+
+
+class _Turn:
+    """One of `TextTurns.working`, which other threads of the same request have too, in copies of its context."""
+
+    def __init__(self, shares: TextTurns, caller: str):
+        self._shares = shares
+        self._caller = caller
+        self._held: list[AbstractContextManager[None]] = []
+        """One, or none while it is given up."""
+        self.slice_end = 0.0
+
+    def begin(self) -> None:
+        held = self._shares.turn(CALLER.get() or self._caller)  # known better once the key was read
+        held.__enter__()
+        self._held.append(held)
+        self.slice_end = time.monotonic() + SLICE_S
+
+    def end(self) -> bool:
+        """Give it up, unless that was done; return whether it was not."""
+        try:
+            held = self._held.pop()
+        except IndexError:
+            return False
+        held.__exit__(None, None, None)
+        return True
+
+
+_TURN: ContextVar[_Turn | None] = ContextVar("turn", default=None)
+
+
+@contextmanager
+def idle() -> Iterator[None]:
+    """Give up the turn of `TextTurns.working`, if there is one, in this context, where there is only to wait."""
+    turn = _TURN.get()
+    if turn is None or not turn.end():
+        yield
+        return
+    try:
+        yield
+    finally:
+        turn.begin()
+
+
+def pass_on() -> None:
+    """Let others have the turn of `TextTurns.working`, if there is one and it has lasted long enough."""
+    if (turn := _TURN.get()) is not None and time.monotonic() > turn.slice_end and turn.end():
+        turn.begin()

@@ -107,7 +107,7 @@ def steps(
     if isinstance(request, CheckRequest):
         return runtime.checker.steps(request)
     if isinstance(request, SummaryRequest):
-        return runtime.summarizer.steps(request)
+        return runtime.summarizer.steps(request, recall)
     return runtime.translator.steps(request, recall)
 
 
@@ -168,7 +168,7 @@ def of_document(
     article = in_child(sandbox.article, *file, limits, field="file")
     clean = form.clean and article.clean
     request = request_maker(form, runtime, glossaries)(**{article.field: article.text}, clean=clean)
-    return PlannedTask(article.text, steps(runtime, request), partial(_with_text, request))
+    return PlannedTask(article.text, steps(runtime, request, recall), partial(_with_text, request))
 
 
 def _with_text(request: Request, outcome: Outcome[Summary], total_s: float) -> StoredResult:

@@ -1,7 +1,7 @@
 """Flags: the faults that checks find in an output."""
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal, Protocol
 
 from models.text.span import Span
@@ -24,6 +24,11 @@ class Flag:
     """The words of the source that were lost or changed, if that is known."""
     weakest: tuple[Span, ...] | None = None
     """The words of a doubtful output that the model was least sure of, in order, if its engine tells."""
+
+    def moved(self, by: int) -> "Flag":
+        """Return the flag of an output that begins `by` characters later."""
+        weakest = self.weakest and tuple(each.moved(by) for each in self.weakest)
+        return replace(self, span=self.span.moved(by), weakest=weakest)
 
 
 _WEIGHTS = {"echo": 6.0, "script": 6.0, "repetition": 4.0, "omission": 4.0, "addition": 3.0}

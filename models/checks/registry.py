@@ -29,6 +29,7 @@ SUMMARY_CHECKS: tuple[Check, ...] = (
 )
 TRANSLATION_CHECKS: tuple[Check, ...] = (
     facts.check_numbers,
+    facts.check_bounds,
     facts.check_entities,
     facts.check_times,
     facts.check_separators,

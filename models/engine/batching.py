@@ -41,6 +41,25 @@ class BatchSizes:
     """Hypotheses: two batches have at least the least, each about the good number, none more than most."""
     most_tokens: int
     """Of the sources in a batch with its padding: its memory is bounded, and how long others wait for it."""
+    cores: int = 1
+    """The cores that a batch is to have, if they are there: so many fewer batches run at a time."""
+    own_limits: bool = False
+    """The backend ends each output at its own limit, so that limits may differ in a batch."""
+    greedy: "BatchSizes | None" = None
+    """Those of greedy searches, if they are others."""
+
+    def of(self, decoding: Decoding) -> "BatchSizes":
+        """Return those of a search."""
+        return self.greedy if decoding.num_beams == 1 and self.greedy is not None else self
+
+    def shrunk(self, rows: int, tokens: int) -> "BatchSizes":
+        """Return them with at most so many rows and tokens."""
+        return replace(
+            self,
+            most_rows=min(self.most_rows, rows),
+            most_tokens=min(self.most_tokens, tokens),
+            greedy=None if self.greedy is None else self.greedy.shrunk(rows, tokens),
+        )
 
 
 CPU_SIZES = BatchSizes(least_rows=32, good_rows=64, most_rows=128, most_tokens=8192)
@@ -60,7 +79,8 @@ LOOK_AHEAD = 8
 MOMENT, LONGEST_MOMENT = 0.08, 0.3
 """The parts of a batch's usual time that a free worker waits, while others run, for one more request after
 the last, and in all: requests that a batch has answered are followed by others, one after another. Sixteen
-simulated clients of an engine with these costs on two cores got 20.8 sentences a second for 18.7 without."""
+simulated clients of an engine with these costs on two cores got 20.8 sentences a second for 18.7 without.
+Where one batch runs at a time, its own clients are awaited so once it has ended."""
 
 REST_S = 1.0
 """Seconds without work after which memory that batches have freed goes back to the system: half a gigabyte
@@ -76,6 +96,9 @@ class Backend(Protocol):
     batches_at_a_time: int
     """The number of batches that run now or are about to; set before each `run`."""
     sizes: BatchSizes
+
+    def at_a_time(self, cores: int) -> int:
+        """Return how many batches may run at a time now, if each is to have so many cores, more than one."""
 
     def vocabulary_size(self) -> int: ...
 
@@ -118,6 +141,8 @@ class QueueEntry(OutputFuture):
         self.tokens = len(generation.source_ids)
         """Tokens of its source."""
         self.flow = generation.flow
+        self.search = generation.decoding
+        """What those that share its batch have in common."""
 
     def expired(self) -> bool:
         return self.generation.deadline is not None and time.monotonic() > self.generation.deadline
@@ -162,7 +187,11 @@ class BatchingEngine:
         self._queue = FlowQueue[QueueEntry]()
         self._parts: dict[Decoding, list[list[QueueEntry]]] = {}
         """What waits, as it was shared out; forgotten when more comes."""
-        self._num_running = self._batches_running = 0
+        self._num_running = 0
+        self._running: list[int] = []
+        """The cores that each of the batches that run now is to have."""
+        self._expected = 0
+        """How many will wait soon after the last batch has ended, if its clients go on."""
         self._usual_s = self._ended = 0.0
         self._rested = True
         """Nothing has run since memory was last given back."""
@@ -197,6 +226,8 @@ class BatchingEngine:
                 raise Overloaded(f"the queue is full ({self._max_queue} generations wait)")
             self._requests += len(requests)
             for request in requests:
+                if self._sizes.of(request.search).own_limits:
+                    request.search = replace(request.search, max_new_tokens=0)
                 self._queue.add(request)
             self._parts.clear()
             self._changed.notify_all()
@@ -259,7 +290,10 @@ class BatchingEngine:
             finally:
                 with self._changed:
                     self._num_running -= len(batch)
-                    self._batches_running -= 1
+                    self._running.remove(self._cores(batch[0]))
+                    singles = sum(request.single for request in batch)
+                    waiting = len(self._queue)
+                    self._expected = waiting + singles if waiting or singles > 1 else 0
                     self._ended = time.monotonic()
                     self._changed.notify_all()
 
@@ -271,9 +305,9 @@ class BatchingEngine:
                 if self._closing and not self._queue:
                     return None
                 moment_s = self._moment_s() if self._queue else self._rest_s()
-                if moment_s == 0:
+                if moment_s == 0 and not (self._queue and self._is_busy()):
                     break
-                self._changed.wait(moment_s)
+                self._changed.wait(moment_s or None)
             if not self._queue:
                 self._rested = True
                 return []
@@ -282,31 +316,49 @@ class BatchingEngine:
             for request in batch:
                 self._queue.take(request)
             self._num_running += len(batch)
-            self._batches_running += 1
-            self._backend.batches_at_a_time = min(self._backend.workers, self._batches_running + others)
+            cores = self._cores(batch[0])
+            self._running.append(cores)
+            self._backend.batches_at_a_time = min(self._most(cores), len(self._running) + others)
             self._changed.notify_all()
             return batch
 
-    def _moment_s(self) -> float:
-        """How much longer to wait for others before the next batch; nothing unless a batch runs by now.
+    def _cores(self, request: QueueEntry) -> int:
+        """Return how many cores the request's batch is to have."""
+        return self._sizes.of(request.search).cores
 
-        Those that the last batch answered may be on their way again, so the wait counts from its end.
+    def _most(self, cores: int) -> int:
+        """Return how many batches may run at a time, if each is to have so many cores."""
+        return self._backend.workers if cores == 1 else self._backend.at_a_time(cores)
+
+    def _is_busy(self) -> bool:
+        """Return True if no other batch may run beside those that do."""
+        kinds = {*self._running, self._cores(self._queue.first())}
+        return bool(self._running) and len(self._running) >= min(map(self._most, kinds))
+
+    def _moment_s(self) -> float:
+        """How much longer to wait for others before the next batch.
+
+        Nothing unless a batch runs by now, or has just ended where one runs at a time, and had company. Those
+        that it answered may be on their way again, so the wait counts from its end.
         """
-        if not self._batches_running or self._closing:
+        if self._closing or not (self._running or len(self._queue) < self._expected):
             return 0.0
-        least = self._sizes.least_rows
+        first = self._queue.first()
+        least = self._sizes.of(first.search).least_rows
         if sum(request.rows for request in islice(self._queue, least)) >= least:
             return 0.0
-        since = [request.since for request in self._queue]
+        since, moment_s = [request.since for request in self._queue], MOMENT * self._usual_s
+        if not self._running and (self._most(self._cores(first)) > 1 or min(since) > self._ended + moment_s):
+            return 0.0
         end = min(
-            max(*since, self._ended) + MOMENT * self._usual_s,
+            max(*since, self._ended) + moment_s,
             max(min(since), self._ended) + LONGEST_MOMENT * self._usual_s,
         )
         return max(0.0, end - time.monotonic())
 
     def _rest_s(self) -> float | None:
         """How much longer to rest before memory is given back; None if that is done, or a batch runs."""
-        if self._rested or self._batches_running:
+        if self._rested or self._running:
             return None
         return max(0.0, self._ended + REST_S - time.monotonic())
 
@@ -324,23 +376,23 @@ class BatchingEngine:
         """
         in_turn = list(self._queue)
         first = in_turn[0]
-        decoding = first.generation.decoding
-        alike = [r for r in in_turn if r.generation.decoding == decoding]
-        unlike = len(alike) < len(in_turn)
-        parts = self._parts.get(decoding, [])
+        search, cores = first.search, self._cores(first)
+        alike = [r for r in in_turn if r.search == search]
+        unlike = any(r.search != search and self._cores(r) == cores for r in in_turn)
+        parts = self._parts.get(search, [])
         if not any(first in part for part in parts):
             some = alike[: LOOK_AHEAD * self._max_batch_size]
-            parts = shared_out(some, self._max_batch_size, self._sizes)
+            parts = shared_out(some, self._max_batch_size, self._sizes.of(search))
         [whole] = (part for part in parts if first in part)
         # Even the first may have been cancelled by now.
         part = in_order([request for request in whole if request is first or not request.done()], alike)
         # Half of what waits and runs while another batch can run beside one that does; else all of it.
         most = len(in_turn) + self._num_running
-        if self._batches_running and self._backend.workers > 1:
+        if self._running and self._most(cores) > 1:
             most = (most + 1) // 2
         batch = without_late_singles(part, most, alike)
         left = [each for each in parts if each is not whole]
-        self._parts[decoding] = left if set(batch) <= set(whole) else []
+        self._parts[search] = left if set(batch) <= set(whole) else []
         return batch, len(left) + (unlike or len(batch) < len(part))
 
     def _run(self, batch: list[QueueEntry]) -> None:
@@ -368,6 +420,7 @@ class BatchingEngine:
         """Run a batch; one that fails (out of memory, a poisoned request) is run in halves."""
         start = time.perf_counter()
         sign = _Sign(time.monotonic())
+        waited_s = sum(sign.at - request.since for request in batch)
         self._signs.add(sign)
 
         def stopped(i: int) -> bool:
@@ -391,7 +444,7 @@ class BatchingEngine:
             if "out of memory" in str(error).lower():
                 self._shrink(batch)
         else:
-            self._answer(batch, outputs, time.perf_counter() - start)
+            self._answer(batch, outputs, time.perf_counter() - start, waited_s)
             return
         finally:
             self._signs.discard(sign)
@@ -406,19 +459,19 @@ class BatchingEngine:
         """Let no later batch be larger than half of this one."""
         rows, tokens = len(batch) * batch[0].rows, len(batch) * max(request.tokens for request in batch)
         with self._changed:
-            self._sizes = replace(
-                self._sizes,
-                most_rows=min(self._sizes.most_rows, rows // 2),
-                most_tokens=min(self._sizes.most_tokens, tokens // 2),
-            )
+            self._sizes = self._sizes.shrunk(rows // 2, tokens // 2)
             self._parts.clear()
 
-    def _answer(self, batch: list[QueueEntry], outputs: list[Output], seconds: float) -> None:
+    def _answer(
+        self, batch: list[QueueEntry], outputs: list[Output], seconds: float, waited_s: float
+    ) -> None:
         record = BatchRecord(
             size=len(batch),
             source_tokens=sum(request.tokens for request in batch),
             output_tokens=sum(len(output.token_ids) for output in outputs),
             seconds=seconds,
+            hypotheses=batch[0].generation.decoding.num_return_sequences,
+            waited_s=waited_s,
         )
         with self._changed:
             self._usual_s = seconds if not self._batches else (self._usual_s + seconds) / 2
@@ -436,17 +489,19 @@ def shared_out(
 ) -> list[list[QueueEntry]]:
     """Share out requests of one decoding, the longest first, into batches of about equal work.
 
-    One batch, if there are fewer rows than two want, else an even number: there may be a second core. They
-    have about `good_rows`, and no more than `most_rows`, `most_tokens` and `max_batch_size` allow.
+    One batch, if there are fewer rows than two want, else an even number if each is to have one core: there
+    may be a second one. They have about `good_rows`, and no more than `most_rows`, `most_tokens` and
+    `max_batch_size` allow.
     """
     alike = sorted(alike, key=lambda r: r.tokens, reverse=True)
     rows = alike[0].rows
     most = max(1, min(max_batch_size, sizes.most_rows // rows))
     all_rows = len(alike) * rows
-    even = 2 * max(1, round(all_rows / (2 * sizes.good_rows)))
+    step = 2 if sizes.cores == 1 else 1
+    good = step * max(1, round(all_rows / (step * sizes.good_rows)))
     low, high = 0, ceil(work_of(alike))
     filled = partial(_filled, alike, most, sizes.most_tokens)
-    count = max(even if all_rows >= 2 * sizes.least_rows else 1, len(filled(high)))
+    count = max(good if all_rows >= 2 * sizes.least_rows else 1, len(filled(high)))
     while low < high:  # the least work of the largest of so many batches
         middle = (low + high) // 2
         if len(filled(middle)) <= count:

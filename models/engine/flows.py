@@ -6,11 +6,15 @@ queue like any other. Knows nothing of batches; see "fair queueing" (Nagle, RFC 
 
 from collections import Counter, OrderedDict
 from collections.abc import Iterator
-from itertools import islice
+from heapq import heapify, heappop, heapreplace
 from typing import Generic, Protocol, TypeVar
 
 MOST_WAITING = 4096
 """Of one flow, at one engine; a submission is taken whole as long as fewer than that wait."""
+
+
+MOST_REMEMBERED = 1000
+"""Flows beyond those that wait whose turns are known, before those that do not matter are forgotten."""
 
 
 class OfFlow(Protocol):
@@ -25,23 +29,39 @@ R = TypeVar("R", bound=OfFlow)
 class FlowQueue(Generic[R]):
     """What waits, by flow. It is in order of turns: the first of each flow, the second of each, and so on.
 
-    The flow that something was taken of last comes last in a round. Not for several threads at once.
+    Each request that is taken uses up a turn of its flow's, in whatever order they are taken: a flow that had
+    one place in a batch comes first until it has had as many as the flow that filled it. A flow that comes
+    anew has no turns saved up, but comes before one whose turn it just was. Not for several threads at once.
     """
 
     def __init__(self) -> None:
         self._flows: OrderedDict[str, OrderedDict[R, None]] = OrderedDict()
+        self._turns: dict[str, int] = {}
+        """The turn that a flow's next request has."""
+        self._turn = 0
+        """The latest turn that a request was taken in: the virtual time of start-time fair queueing."""
         self._size = 0
 
     def add(self, request: R) -> None:
         """Have it wait, after its flow's others."""
-        self._flows.setdefault(request.flow, OrderedDict())[request] = None
+        flow = request.flow
+        if flow not in self._flows:
+            self._flows[flow] = OrderedDict()
+            self._turns[flow] = max(self._turn, self._turns.get(flow, 0))
+        self._flows[flow][request] = None
         self._size += 1
 
     def take(self, request: R) -> None:
-        """Take it out because its turn has come; the other flows come before its own now."""
+        """Take it out because its turn has come, or because it goes well with the one whose turn it is."""
+        flow = request.flow
         self.drop(request)
-        if request.flow in self._flows:
-            self._flows.move_to_end(request.flow)
+        if flow in self._flows:
+            self._flows.move_to_end(flow)
+        self._turn = max(self._turn, self._turns[flow])
+        self._turns[flow] += 1
+        if len(self._turns) > len(self._flows) + MOST_REMEMBERED:
+            kept = self._turns.items()
+            self._turns = {flow: turn for flow, turn in kept if turn > self._turn or flow in self._flows}
 
     def drop(self, request: R) -> None:
         """Take it out, if it is there, because nobody waits for it."""
@@ -58,20 +78,21 @@ class FlowQueue(Generic[R]):
 
     def first(self) -> R:
         """Return the one whose turn is next; there must be one."""
-        return next(iter(next(iter(self._flows.values()))))
+        return next(iter(self))
 
     def __iter__(self) -> Iterator[R]:
-        left = [iter(own) for own in self._flows.values()]
+        left = [(self._turns[flow], i, iter(own)) for i, (flow, own) in enumerate(self._flows.items())]
+        heapify(left)
         while left:
+            turn, i, own = left[0]
             if len(left) == 1:
-                yield from left[0]
+                yield from own
                 return
-            still = []
-            for own in left:
-                for request in islice(own, 1):
-                    yield request
-                    still.append(own)
-            left = still
+            if (request := next(own, None)) is None:
+                heappop(left)
+            else:
+                yield request
+                heapreplace(left, (turn + 1, i, own))
 
     def __len__(self) -> int:
         return self._size

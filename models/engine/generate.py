@@ -88,6 +88,10 @@ class GenerateBackend:
             i for i in (config.pad_token_id, getattr(config, "bos_token_id", None), 0) if i is not None
         )
 
+    def at_a_time(self, cores: int) -> int:
+        """See `Backend.at_a_time`."""
+        return self.workers
+
     def vocabulary_size(self) -> int:
         return int(self._model.get_input_embeddings().weight.shape[0])
 

@@ -120,15 +120,20 @@ def batch_sizes(folder: Path, free_bytes: int, max_source_tokens: int, max_new_t
     )
 
 
+def may_have_gpu() -> bool:
+    """Return False where the system shows no GPU."""
+    if sys.platform != "linux":
+        return True
+    return any(path.name.startswith(GPU_DEVICES) for path in Path("/dev").iterdir())
+
+
 def has_cuda() -> bool:
     """Return whether PyTorch can use a GPU, without importing it where the system shows none.
 
     Asks nothing that would begin CUDA in this process.
     """
-    if "torch" not in sys.modules and sys.platform == "linux":
-        names = [path.name for path in Path("/dev").iterdir()]
-        if not any(name.startswith(GPU_DEVICES) for name in names):
-            return False
+    if "torch" not in sys.modules and not may_have_gpu():
+        return False
     import torch
 
     return torch.cuda.is_available()

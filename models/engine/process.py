@@ -41,6 +41,8 @@ from models.errors import DragomanError, EngineFailed, EngineGone, Overloaded
 log = logging.getLogger(__name__)
 
 STATS_WITHIN_S = 0.5
+ROOM_WITHIN_S = 60.0
+"""Time for a new process to import torch and begin CUDA on a slow disk."""
 LOAD_AGAIN_AFTER_S, CONNECT_AGAIN_AFTER_S = 5.0, 0.1
 CLOSED = "the connection to the model process is closed"
 GONE = "the model process ended and is restarting; try again in a few seconds"
@@ -99,6 +101,12 @@ class AskStats(NamedTuple):
     name: str
 
 
+class AskRoom(NamedTuple):
+    """Answered by Room; only with `measure` is the device asked, which its engines notice."""
+
+    measure: bool
+
+
 # ------------------------------------------------------------------------------------- from the engines
 
 
@@ -134,6 +142,17 @@ class Stats(NamedTuple):
 
     name: str
     stats: EngineStats
+
+
+class Room(NamedTuple):
+    """What the process has: free bytes of its device, and the engines that are there or on their way.
+
+    While an engine is made nothing is free, as what it will take is not known.
+    """
+
+    free_bytes: int
+    names: Sequence[str]
+    measured: bool
 
 
 class BatchFinished(NamedTuple):
@@ -227,6 +246,10 @@ class EngineClient:
         self._connection: Connection | None = None
         self._sending = threading.Lock()
         self._closing = False
+        self._is_new = True
+        """No connection has failed or ended so far, so the process may be starting."""
+        self._rooms: dict[bool, Room] = {}
+        """The last ones, measured and not."""
         self.notes: Sequence[str] = ()
         """What the process said of its engines when it loaded the last one."""
         self._thread = threading.Thread(target=self._stay_connected, name="engine-client", daemon=True)
@@ -253,6 +276,31 @@ class EngineClient:
                 self._forget(engine)
                 raise engine._error
         return engine
+
+    @property
+    def in_flight(self) -> int:
+        """The generations that the other process has of this one."""
+        return len(self._sent)
+
+    def room(self, *, measure: bool) -> Room | None:
+        """Ask what the other process has; None if it has ended, or does not answer in time.
+
+        One that starts is waited for if its room is to be measured.
+        """
+        with self._changed:
+            if measure:
+                self._changed.wait_for(lambda: self._connection or not self._is_new, ROOM_WITHIN_S)
+            connection, last = self._connection, self._rooms.get(measure)
+        if connection is None:
+            return None
+        self._send(AskRoom(measure))
+        within_s = ROOM_WITHIN_S if measure else STATS_WITHIN_S
+        with self._changed:
+            self._changed.wait_for(
+                lambda: self._rooms.get(measure) is not last or self._connection is not connection, within_s
+            )
+            told = self._rooms.get(measure)
+            return None if told is last else told
 
     def close(self) -> None:
         """Leave the other process; what is not answered yet fails."""
@@ -308,6 +356,7 @@ class EngineClient:
                     connection.close()  # type: ignore[unreachable]  # another thread set it
                     break
                 self._connection = connection
+                self._changed.notify_all()
                 wanted = [engine for engine in self._engines.values() if not engine._closing]
             for engine in wanted:
                 self._send(Load(engine._name, engine._what))
@@ -330,7 +379,7 @@ class EngineClient:
     def _lost(self, why: str) -> None:
         """Fail all that the process had, and whoever waits for a load."""
         with self._changed:
-            self._connection = None
+            self._connection, self._is_new = None, False
             lost, self._sent = list(self._sent.values()), {}
             for engine in list(self._engines.values()):
                 engine._ready, engine._unanswered = False, Counter()
@@ -356,6 +405,10 @@ class EngineClient:
             case BatchFinished(name, record):
                 if self._on_batch is not None:
                     self._on_batch(name, record)
+            case Room():
+                with self._changed:
+                    self._rooms[message.measured] = message
+                    self._changed.notify_all()
             case Loaded() | Unloaded() | Stats():
                 with self._changed:
                     engine = self._engines.get(message.name)
@@ -402,6 +455,11 @@ class RemoteEngine:
         self._stats = EngineStats()
         self._num_stats = 0
         """How often its statistics came."""
+
+    @property
+    def ready(self) -> bool:
+        """Whether the other process runs and has it."""
+        return self._ready
 
     def submit(self, generations: Sequence[Generation], *, wait: bool = False) -> list[Future[Output]]:
         """See `Engine.submit`; the futures' callbacks are called from the thread that reads."""
@@ -488,6 +546,8 @@ class _SharedEngine:
 class EngineServer:
     """Serves engines that `make` makes out of what a Load names; `notes` is what to tell of all of them.
 
+    `free_bytes` measures the device's memory.
+
     Each engine is made once for all, and closed after its last user. Where each user keeps its engines to a
     number, all users together would have more: so beyond `most` engines, the least recently used of those
     that rest are closed before another is made, and made again for whoever submits to them.
@@ -499,11 +559,14 @@ class EngineServer:
         notes: Callable[[], Sequence[str]] = tuple,
         *,
         most: int | None = None,
+        free_bytes: Callable[[], int] = lambda: 0,
     ):
         self.notes = notes
+        self._free_bytes = free_bytes
         self._make = make
         self._most = most
         self._engines: dict[str, _SharedEngine] = {}
+        self._num_making = 0
         self._users: dict[_User, None] = {}  # in the order in which they came
         self._lock = threading.Lock()
 
@@ -536,6 +599,12 @@ class EngineServer:
         return next((why for engine in engines if (why := engine.stats().lost)), "")
 
     # ------------------------------------------------------------------ what users need
+
+    def room(self, *, measure: bool) -> Room:
+        """Return what is here."""
+        with self._lock:
+            names, is_making = tuple(self._engines), self._num_making > 0
+        return Room(self._free_bytes() if measure and not is_making else 0, names, measure)
 
     def load(self, user: "_User", name: str, what: Any) -> _SharedEngine:
         """Return the engine of this name, which is made now if it does not exist."""
@@ -572,8 +641,14 @@ class EngineServer:
         with shared.making:
             engine = shared.engine
             if engine is None:
-                self._make_room()
-                engine = self._make(shared.what)
+                with self._lock:
+                    self._num_making += 1
+                try:
+                    self._make_room()
+                    engine = self._make(shared.what)
+                finally:
+                    with self._lock:
+                        self._num_making -= 1
                 with self._lock:
                     shared.engine, shared.used = engine, time.monotonic()
             return engine
@@ -699,10 +774,15 @@ class _User:
                 if (shared := self._engines.get(name)) is not None:
                     engine = shared.engine
                     self.send(Stats(name, EngineStats() if engine is None else engine.stats()))
+            case AskRoom(measure):  # which begins CUDA the first time
+                _begin(self._tell_room, measure)
             case Load():  # this and unloading may take minutes, and other engines' work goes on
                 _begin(self._load, message)
             case Unload(name):
                 _begin(self._unload, name)
+
+    def _tell_room(self, measure: bool) -> None:
+        self.send(self._server.room(measure=measure))
 
     def _load(self, message: Load) -> None:
         try:

@@ -3,7 +3,7 @@
 An engine knows nothing of text, languages, tasks or HTTP.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass, field
 from typing import Literal, Protocol
@@ -79,6 +79,10 @@ class BatchRecord:
     source_tokens: int
     output_tokens: int
     seconds: float
+    hypotheses: int = 1
+    """Of each that were wanted; a sentence that is tried again gets several."""
+    waited_s: float = 0.0
+    """The time that its generations waited for it, together."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,6 +107,8 @@ class EngineStats:
     step_s: float = 0.0
     batch_fill: float = 0.0
     """The part of a step's rows that belonged to requests; the rest was padding."""
+    cards: "Mapping[str, EngineStats]" = field(default_factory=dict)
+    """Of each card's copy, by the card's number, where there are several cards."""
 
 
 def settle(future: Future[Output], result: Output | Exception) -> None:

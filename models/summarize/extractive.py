@@ -13,7 +13,7 @@ from zlib import crc32
 import numpy as np
 from numpy.typing import NDArray
 
-from models.checks.language.negation import possible
+from models.checks.language.negation import denials
 from models.checks.language.reading import Reading
 from models.choices import AIM
 from models.steps import Steps
@@ -301,5 +301,6 @@ def _is_safe(clause: str, sentence: str, language: str) -> bool:
     """Return whether the clause stands alone, and what follows it neither denies nor limits it."""
     rest = sentence[len(clause) :]
     has_pairs = all(clause.count(one) == clause.count(other) for one, other in ("()", "“”", "«»", "„“"))
-    limits = _KEPT.search(rest) is not None or possible(Reading(rest, language)) > 0
+    found = denials(Reading(rest, language))
+    limits = _KEPT.search(rest) is not None or found is None or found.any
     return len(clause.split()) >= LEAST_WORDS and has_pairs and clause.count('"') % 2 == 0 and not limits

@@ -31,7 +31,7 @@ from models.text.detect import Detection, LanguageDetector, likeliest
 from models.text.sentences import pack, sentences, split_long
 from models.text.span import Span
 from models.translate.sentence import join
-from models.translate.translator import CANDIDATES, DOUBTFUL, Segment, Translator
+from models.translate.translator import CANDIDATES, DOUBTFUL, MemoryLookup, Segment, Translator
 
 TOKENS_A_WORD = 1.5
 LEAST_SHARE = 0.4
@@ -63,6 +63,8 @@ class SummaryRequest:
     on_unsupported: OnUnsupported = "flag"
     """What becomes of a sentence in which a check finds an error: it is flagged; or left out; or the summary
     is written once more in another way, the better of the two is kept, and flagged where need be."""
+    memory: bool = True
+    """Sentences of its translation that the caller's memory has are taken from it."""
 
     @property
     def most_sentences(self) -> int | None:
@@ -91,6 +93,10 @@ class SummarySentence:
     """The article's sentences that support it best, the best first."""
     flags: tuple[Flag, ...] = ()
     """What the article does not support, in this sentence's text; of a translated one, in all of it."""
+    confidence: float | None = None
+    """Of its translation: the chance that a reader finds no serious error in it, 0 to 1; else None."""
+    from_memory: bool | None = None
+    """True if its translation is a person's, from a translation memory. Otherwise None."""
 
     @property
     def is_unsupported(self) -> bool:
@@ -105,7 +111,14 @@ class SummarySentence:
         whole = Span(0, len(segment.text))
         flags = [replace(flag, span=whole) for flag in self.flags]
         flags += [replace(flag, source=None) for flag in segment.flags]
-        return replace(self, text=segment.text, original=self.text, flags=tuple(flags))
+        return replace(
+            self,
+            text=segment.text,
+            original=self.text,
+            flags=tuple(flags),
+            confidence=segment.confidence,
+            from_memory=segment.from_memory,
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -195,8 +208,11 @@ class Summarizer:
         self._better = better
         self._read_page = read_page
 
-    def steps(self, request: SummaryRequest) -> Steps[Summary]:
-        """Summarize one article. Raises InvalidInput and its kin, and ModelUnavailable."""
+    def steps(self, request: SummaryRequest, look_up: MemoryLookup | None = None) -> Steps[Summary]:
+        """Summarize one article; a translation takes the sentences that a memory has as they stand there.
+
+        Raises InvalidInput and its kin, and ModelUnavailable.
+        """
         entry = self._pool.catalog.get(request.model or self._default_model, "summarize")
         target = None if request.target is None else self._languages.normalize(request.target, "target")
         article = self._read(request)
@@ -253,14 +269,13 @@ class Summarizer:
                 language,
                 request.target or into,
                 lambda i, segment, again: SentenceReady(i, drafted[i].translated(segment), again),
+                look_up if request.memory else None,
             )
             draft.sentences = [
                 s.translated(segment) for s, segment in zip(drafted, done.segments, strict=True)
             ]
             draft.usage += done.usage
             draft.notes += [note for note in done.notes if note not in draft.notes]
-            if not all(segment.complete for segment in done.segments):
-                draft.notes.append("the translation of a sentence reached the model's length limit")
             model, cautions, target = done.model, done.cautions, done.target
         else:
             for i, sentence in enumerate(draft.sentences):
@@ -393,7 +408,7 @@ class Summarizer:
             own = [each for each in found if start <= each.span.start < start + len(text)]
             evidence = {each.span: each for part in own for each in part.evidence}
             best = sorted(evidence.values(), key=lambda each: -each.score)
-            flags = [replace(flag, span=flag.span.moved(-start)) for part in own for flag in part.flags]
+            flags = [flag.moved(-start) for part in own for flag in part.flags]
             checked.append(SummarySentence(text, evidence=tuple(best), flags=tuple(flags)))
             start += len(text) + 1
         return checked

@@ -114,6 +114,7 @@ def signs_of(pair: Pair, flags: Iterable[Flag], scores: Scores) -> dict[str, flo
     it seldom saw. The last sign is there only where the probabilities of words are known.
     """
     source, output = pair.source.text, pair.output.text
+    cost = penalty(flags)
     loss = -min(0.0, scores.log_probability)
     signs = {
         "log_loss": math.log(_SURE + loss),
@@ -121,7 +122,8 @@ def signs_of(pair: Pair, flags: Iterable[Flag], scores: Scores) -> dict[str, flo
         "log_source_characters_a_token": math.log(max(0.1, len(source) / max(1, scores.source_tokens))),
         "log_output_characters_a_token": math.log(max(0.1, len(output) / max(1, scores.tokens))),
         "rarity": scores.rarity,
-        "penalty": min(_MOST_PENALTY, penalty(flags)),
+        "flagged": float(cost > 0),
+        "penalty": min(_MOST_PENALTY, cost),
     }
     if found := weakest(output, pair.output.language, scores.words):
         signs["least_sure_word"] = max(_LEAST_LOG_PROBABILITY, found[0][0])

@@ -38,9 +38,9 @@ MORE_TOKENS = 3
 
 SPARE_TOKENS = 32
 
-LEAST_NEW_TOKENS, LEAST_WITH_BEAMS = 128, 256
-"""Every segment may have this many, so that most share one limit, and with it a batch. Second searches, with
-beams, are few and dear, so that nearly all of them are to share one."""
+LEAST_NEW_TOKENS, LEAST_IF_SHARED = 128, 256
+"""Every segment may have this many, so that nearly all share one limit, and with it a batch. A causal model's
+greedy searches share batches whatever their limits are, and a loop ends the sooner."""
 
 OTHER_BEAMS = 4
 SERVER_HYPOTHESES = 2
@@ -48,9 +48,9 @@ SERVER_HYPOTHESES = 2
 NO_REPEAT = 3
 """So many tokens in a row may not come twice, where a loop is to be avoided."""
 
-UNSURE_FROM, UNSURE_BELOW = 0.1, 0.6
-"""Where the confidence in a greedy translation is in this range, beams find enough better ones to be worth
-their time."""
+UNSURE_FROM, UNSURE_BELOW, UNSURE_TOKENS = 0.1, 0.6, 40
+"""Where the confidence in a greedy translation of at most so many tokens is in this range, beams find enough
+better ones to be worth their time. A batch takes as long as its longest, and the longest gained least."""
 
 _LOST, _UNFINISHED, _MASK_LEFT = 3.0, 4.0, 6.0
 """The penalty of each for a candidate, beside what the checks find, in the unit of `flag.penalty`."""
@@ -254,7 +254,12 @@ class SentenceTranslator:
                 near = [Candidate.of_memory(sentence, text) for text in matches[i].near]
                 if (text := matches[i].text) is not None and not sentence.stretches:
                     others = tuple(near[: self._alternatives]) if self._alternatives else None
-                    done[i] = finished = replace(Candidate.of_memory(sentence, text), others=others)
+                    pair = Pair(
+                        Reading(sentence.text, self.hops[0].source), Reading(text, self.hops[-1].target)
+                    )
+                    flags = tuple((yield from run(TRANSLATION_CHECKS, pair)))
+                    known = Candidate.of_memory(sentence, text)
+                    done[i] = finished = replace(known, flags=flags, others=others)
                     yield event_of(i, finished)
                     return
             parts = sentence.parts()
@@ -377,7 +382,10 @@ class SentenceTranslator:
         """
         own_beams = self.hops[0].entry.decoding.get("num_beams", 1)
         is_greedy = self._quality == "auto" and not self._alternatives and own_beams == 1
-        return is_greedy and UNSURE_FROM <= (candidate.confidence or 0.0) < UNSURE_BELOW
+        scores = candidate.scores
+        if not is_greedy or scores is None or scores.tokens > UNSURE_TOKENS:
+            return False
+        return UNSURE_FROM <= (candidate.confidence or 0.0) < UNSURE_BELOW
 
     def _more(
         self, reading: Reading, sentence: Sentence, best: Candidate, facts: Facts
@@ -387,7 +395,8 @@ class SentenceTranslator:
         These are the text with `facts`, which were wrong, in their right form (a model that follows
         instructions is told them beside the text), else another search. Both where the translation is a loop,
         or where a first model would read words of a language that is not its target. Where a held word was
-        lost, the text with the words rather than masks is one more.
+        lost, the text with the words rather than masks is one more. `fast` searches the text with facts
+        greedily first, and with beams only if something is wrong still.
         """
         looped = not best.complete or any(flag.kind == REPETITION for flag in best.flags)
         masked, with_facts = (
@@ -404,13 +413,19 @@ class SentenceTranslator:
             sources.append(masked)
         if None in best.places:
             sources.append(sentence.unmasked())
-        try:
-            generated: list[list[Candidate]] = yield Gather([self.generate(source) for source in sources])
-        except (EngineFailed, InvalidInput):  # of this engine, not of the sentence: it did that before
-            return []
+        ways = [sources]
+        if self._quality == "fast" and not self._alternatives and sources == [with_facts]:
+            ways.insert(0, [replace(with_facts, alternatives=0)])
         made: list[Candidate] = []
-        for source, own in zip(sources, generated, strict=True):
-            made += yield from self._checked(reading, sentence, source, own)
+        for way in ways:
+            try:
+                generated: list[list[Candidate]] = yield Gather([self.generate(source) for source in way])
+            except (EngineFailed, InvalidInput):  # of this engine, not of the sentence: it did that before
+                return made
+            for source, own in zip(way, generated, strict=True):
+                made += yield from self._checked(reading, sentence, source, own)
+            if any(not each.is_wrong and not self._wrong_facts(reading, sentence, each) for each in made):
+                break
         return made
 
     def _finished(
@@ -503,9 +518,7 @@ def _parts(
     for span in split_long(source.text, Span(0, len(source.text)), fits, purpose.source):
         ids = encoded[source.text[span.start : span.end]]
         room = 1 << (MORE_TOKENS * (len(ids) - around) + SPARE_TOKENS - 1).bit_length()
-        is_greedy = source.search == "own" and not source.alternatives
-        least = LEAST_NEW_TOKENS if is_greedy else LEAST_WITH_BEAMS
-        decoding = model.codec.decoding(purpose, max_new_tokens=max(least, room))
+        decoding = model.codec.decoding(purpose, max_new_tokens=max(LEAST_IF_SHARED, room))
         if quality == "fast":
             decoding = replace(decoding, num_beams=1)
         elif quality == "best" and coefficients(model.entry.name) is not None:
@@ -518,6 +531,9 @@ def _parts(
             wanted = source.alternatives + 1
             beams = max(decoding.num_beams, wanted)
             decoding = replace(decoding, num_beams=beams, num_return_sequences=wanted)
+        if decoding.num_beams == 1 and model.entry.kind == "causal":
+            own = min(decoding.max_new_tokens, max(LEAST_NEW_TOKENS, room))
+            decoding = replace(decoding, max_new_tokens=own)
         generations.append(Generation(ids, decoding))
     return generations
 

@@ -99,7 +99,7 @@ class Segment:
     missing: bool | None = None
     """True if time ran out before it was translated: `text` is the source's. Otherwise None."""
     from_memory: bool | None = None
-    """True if a person's translation of just this sentence was taken, unchecked. Otherwise None."""
+    """True if a person's translation of just this sentence was taken. Otherwise None."""
     alternatives: tuple[str, ...] | None = None
     """Other translations of it, best first, as plain text; None where none were asked for."""
 
@@ -212,17 +212,9 @@ class Translator:
         terms = Terms(request.protect, request.glossary, text)
         whole = all(hop.entry.segment == "paragraph" for hop in hops)
         sentences = yield from _split(runs, source, whole=whole, terms=terms)
-        matches: list[MemoryMatch] = []
-        unread: str | None = None
-        if look_up is not None and request.memory:
-            for start in range(0, len(sentences), LOOKED_UP_AT_ONCE):
-                texts = [each.text for each in sentences[start : start + LOOKED_UP_AT_ONCE]]
-                try:
-                    matches += look_up(texts, source, hops[-1].target, request.alternatives)
-                except DragomanError as error:  # a translation without it is worth more than none
-                    matches, unread = [], error.message
-                    break
-                yield None
+        matches, unread = yield from _recalled(
+            look_up if request.memory else None, sentences, source, hops[-1].target, request.alternatives
+        )
 
         def segment(i: int, candidate: Candidate) -> Segment:
             run = runs[sentences[i].run]
@@ -243,11 +235,10 @@ class Translator:
         written = yield from _put_together(request.text, runs, sentences, done, separator(hops[-1].target))
         others = yield from _alternatives(request, runs, sentences, done, separator(hops[-1].target))
         found = _found_terms(sentences, done, terms)
-        told = notes_on(request, detected, source, done, found)
+        told = notes_on(source, done, found, detected=detected, min_confidence=request.min_confidence)
         if late := sum(each.again for each in done):
             told.append(f"time ran out: {late} of {len(done)} segments were to be translated once more")
-        if unread is not None:
-            told.append(unread)
+        told += unread
         return self._translation(
             translator,
             written,
@@ -261,9 +252,16 @@ class Translator:
         )
 
     def translate(
-        self, texts: Sequence[str], source: str, target: str, event_of: Callable[[int, Segment, bool], Event]
+        self,
+        texts: Sequence[str],
+        source: str,
+        target: str,
+        event_of: Callable[[int, Segment, bool], Event],
+        look_up: MemoryLookup | None = None,
     ) -> Steps[Translation]:
         """Translate sentences, through English where it must be; a wrong one is tried once more.
+
+        Those that a memory has are taken from it.
 
         The target may be a user's code with a region, such as `pt-BR`. The event of a sentence's number, its
         segment, and whether it is being tried once more is told as by `SentenceTranslator`.
@@ -273,14 +271,18 @@ class Translator:
         def segment(i: int, candidate: Candidate) -> Segment:
             return _segment(Span(0, len(texts[i])), candidate)
 
+        sentences = [Sentence(text) for text in texts]
+        matches, unread = yield from _recalled(look_up, sentences, source, hops[-1].target)
         translator = SentenceTranslator(self._pool, hops)
         done = yield from translator.translate(
-            [Sentence(text) for text in texts],
+            sentences,
             lambda i, candidate: event_of(i, segment(i, candidate), candidate.again),
+            matches=matches,
         )
         segments = [segment(i, each) for i, each in enumerate(done)]
         written = join([each.text for each in done], hops[-1].target)
-        return self._translation(translator, written, segments, source=source)
+        notes = [*notes_on(source, done), *unread]
+        return self._translation(translator, written, segments, source=source, notes=notes)
 
     def check(self, source: str, target: str, model: str | None = None) -> list[Hop]:
         """The models that would translate, one after another.
@@ -378,11 +380,12 @@ def confidences(done: Sequence[Candidate] | Sequence[Segment]) -> list[float]:
 
 
 def notes_on(
-    request: TranslationRequest,
-    detected: Detection | None,
     source: str,
     done: Sequence[Candidate] | Sequence[Segment],
-    terms: Sequence[Term],
+    terms: Sequence[Term] = (),
+    *,
+    detected: Detection | None = None,
+    min_confidence: float | None = None,
 ) -> list[str]:
     """What the reader should know, first how much of the text is likely right."""
     known = confidences(done)
@@ -394,9 +397,10 @@ def notes_on(
     if cut := sum(not each.complete and not each.missing for each in done):
         notes.append(f"{cut} segments reached the model's length limit and may be unfinished")
     if left := sum(each.abstained for each in done):
-        least = request.min_confidence
-        notes.append(f"{left} of {len(done)} segments are left in {source}: confidence was below {least}")
-    if request.min_confidence is not None and all(each.confidence is None for each in done):
+        notes.append(
+            f"{left} of {len(done)} segments are left in {source}: confidence was below {min_confidence}"
+        )
+    if min_confidence is not None and all(each.confidence is None for each in done):
         notes.append("min_confidence changed nothing: no sentence has a confidence")
     if recalled := sum(bool(each.from_memory) for each in done):
         notes.append(f"{recalled} of {len(done)} segments are as your translation memory has them")
@@ -408,6 +412,27 @@ def notes_on(
 
 
 # ---------------------------------------------------------------------- from a text to sentences, and back
+
+
+def _recalled(
+    look_up: MemoryLookup | None,
+    sentences: Sequence[Sentence],
+    source: str,
+    target: str,
+    alternatives: int = 0,
+) -> Steps[tuple[list[MemoryMatch], list[str]]]:
+    """Return what a memory has of each sentence, or nothing and a note that says why."""
+    matches: list[MemoryMatch] = []
+    if look_up is None:
+        return matches, []
+    for start in range(0, len(sentences), LOOKED_UP_AT_ONCE):
+        texts = [each.text for each in sentences[start : start + LOOKED_UP_AT_ONCE]]
+        try:
+            matches += look_up(texts, source, target, alternatives)
+        except DragomanError as error:  # a translation without it is worth more than none
+            return [], [error.message]
+        yield None
+    return matches, []
 
 
 def _read(request: TranslationRequest) -> Steps[list[Run]]:

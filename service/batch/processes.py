@@ -1,8 +1,8 @@
-"""Executes units in several local processes, which share the engine process.
+"""Executes units in several local processes, which share the engine processes.
 
 Reading, splitting, checking and restoring texts is Python, one core per process. Each process runs one unit
-at a time and asks this process, over the unit's connection, for earlier outputs and for its turn in the
-engines. One round at a time is in an engine, as with a single process, so the bytes are the same.
+at a time and asks this process, over the unit's connection, for earlier outputs and for its turn on a card.
+One round at a time is on each card, as with a single process, so the bytes are the same.
 """
 
 import logging
@@ -16,6 +16,7 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from multiprocessing.connection import Connection
 from pathlib import Path
+from queue import SimpleQueue
 from typing import Any
 
 from models import cpu
@@ -38,17 +39,18 @@ CORES_A_PROCESS = 8
 2.9."""
 
 
-def text_processes(settings: Settings, device: str, *, writes: bool) -> int:
+def text_processes(settings: Settings, device: str, *, writes: bool, cards: int = 1) -> int:
     """Return how many processes do the text work of a batch.
 
-    `device` is where the models run, and `writes` says that one of them writes. Where none does, each
-    process computes on one core. One process by itself has two units in work, and so is as fast as two.
+    `device` is where the models run, with `cards` if that is GPUs, and `writes` says that one of them writes.
+    Where none does, each process computes on one core. One process by itself has two units in work, and so is
+    as fast as two.
     """
     if settings.workers:
         return settings.workers
     number = cpu.whole(cpu.usable())
     if device == "cuda":
-        return for_each_two(number)
+        return for_each_two(number, cards)
     if writes:
         return min(MOST_WORKERS, max(1, number // CORES_A_PROCESS))
     return 1 if number <= UNITS_AT_ONCE else min(MOST_WORKERS, number)
@@ -73,15 +75,18 @@ class UnitQuestion:
 class TextProcesses:
     """At most `count` processes that do units as `spec` says; each is started when a unit has none.
 
-    `engines` is what `Runtime.part_engines` returned. Without `outputs` nothing is recalled.
+    `engines` is what `Runtime.part_engines` returned, one for each card. Without `outputs` nothing is
+    recalled.
     """
 
-    def __init__(self, spec: WorkerSpec, engines: Path, outputs: UnitOutputs | None, *, count: int):
+    def __init__(self, spec: WorkerSpec, engines: Sequence[Path], outputs: UnitOutputs | None, *, count: int):
         self._start = spec, engines, outputs is not None
         self._outputs = outputs
         self._threads = ThreadPoolExecutor(count, thread_name_prefix="unit")
         self._stopped = threading.Event()
-        self._gate = threading.Lock()
+        self._free_cards: SimpleQueue[int] = SimpleQueue()
+        for card in range(len(engines)):
+            self._free_cards.put(card)
         self._guard = threading.Lock()
         self._all: list[_TextProcess] = []
         self._idle: list[_TextProcess] = []
@@ -159,19 +164,22 @@ class TextProcesses:
             return answered
 
     @contextmanager
-    def _turn(self) -> Iterator[None]:
-        with self._gate:
-            try:
-                yield
-            except (EOFError, OSError):
-                self._stopped.wait(LETS_GO_S)
-                raise
+    def _turn(self) -> Iterator[int]:
+        """Wait for a card, and have it meanwhile."""
+        card = self._free_cards.get()
+        try:
+            yield card
+        except (EOFError, OSError):
+            self._stopped.wait(LETS_GO_S)
+            raise
+        finally:
+            self._free_cards.put(card)
 
 
 class _TextProcess:
     """A process, and what it has told."""
 
-    def __init__(self, spec: WorkerSpec, engines: Path, recalls: bool):
+    def __init__(self, spec: WorkerSpec, engines: Sequence[Path], recalls: bool):
         context = multiprocessing.get_context("spawn")
         self.connection, there = context.Pipe()
         self.tokens = 0
@@ -189,7 +197,7 @@ class _TextProcess:
 # ---------------------------------------------------------------------- in the other process
 
 
-def serve(connection: Connection, spec: WorkerSpec, engines: Path, recalls: bool) -> None:
+def serve(connection: Connection, spec: WorkerSpec, engines: Sequence[Path], recalls: bool) -> None:
     """Do the units that come, one after another, until the other end of the connection is closed.
 
     The answer is a UnitResult, or the DragomanError in its place.
@@ -201,6 +209,7 @@ def serve(connection: Connection, spec: WorkerSpec, engines: Path, recalls: bool
             if parent.executor is None:
                 runtime = spec.open_runtime()
                 runtime.part_engines(engines)  # the other process has had them loaded and tried
+                parent.prefer_card = runtime.prefer_card
                 parent.executor = LocalExecutor(
                     spec.task.work(runtime),
                     parent if recalls else None,
@@ -226,20 +235,21 @@ class _Parent:
     def __init__(self, connection: Connection):
         self._connection = connection
         self.executor: LocalExecutor | None = None
+        self.prefer_card: Callable[[int], None] = lambda card: None
 
     def __enter__(self) -> None:
-        self._ask("begin")
+        self.prefer_card(self._ask("begin"))
 
     def __exit__(self, *exception: object) -> None:
         self._ask("end")
 
     def recall(self, keys: Sequence[bytes], horizon: int) -> dict[bytes, Output]:
         """See `UnitOutputs`."""
-        return self._ask("recall", keys, horizon) if keys else {}
+        return dict(self._ask("recall", keys, horizon)) if keys else {}
 
     def begun(self, unit: int) -> dict[bytes, Output]:
         """See `UnitOutputs`."""
-        return self._ask("begun", unit)
+        return dict(self._ask("begun", unit))
 
     def keep(self, unit: int, outputs: Mapping[bytes, Output]) -> None:
         """See `UnitOutputs`."""
@@ -259,8 +269,7 @@ class _Parent:
         except (EOFError, OSError):
             os._exit(0)
 
-    def _ask(self, what: str, *arguments: Any) -> dict[bytes, Output]:
+    def _ask(self, what: str, *arguments: Any) -> Any:
         assert self.executor is not None  # noqa: S101 - only its work asks
         self.send(UnitQuestion(what, arguments, self.executor.tokens(), self.executor.shares()))
-        answer: dict[bytes, Output] = self.received()
-        return answer
+        return self.received()

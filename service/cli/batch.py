@@ -147,10 +147,13 @@ def _run_batch(session: Session, options: BatchOptions, task: "Task") -> int:
 
     given, marks = _better(session, options, task)
     with session.runtime(**given) as runtime:
-        count = 1
+        count = cards = 1
+        if runtime.device == "cuda" and not by_ray:
+            cards = len(runtime.part_engines())
         if not by_ray and not options.dry_run:
-            count = text_processes(runtime.settings, runtime.device, writes=task.writes(runtime))
-        if count > 1 or (runtime.device == "cuda" and not by_ray):
+            writes = task.writes(runtime)
+            count = text_processes(runtime.settings, runtime.device, writes=writes, cards=cards)
+        if count > 1:
             runtime.part_engines()
         with session.waiting("loading the models"):
             models = preflight.check(runtime, task.request, load=not by_ray)

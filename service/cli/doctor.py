@@ -12,7 +12,7 @@ import click
 from models import hub
 from models.errors import DragomanError
 from service.cli import machine
-from service.cli.machine import gigabytes
+from service.cli.machine import VISIBLE, gigabytes
 from service.cli.session import JSON, Session, count, note, write, write_json
 
 if TYPE_CHECKING:
@@ -135,6 +135,12 @@ def _gpu(settings: "Settings", gpus: list[str], device: str) -> Finding:
         return Finding(
             "GPU", "warning", f"{told}; not used: torch finds no CUDA device, it may be a CPU build"
         )
+    if device == "cuda":
+        cards, named = machine.visible_cards(settings.device), os.environ.get(VISIBLE)
+        if len(cards) > 1:
+            told += f"; models run on {len(cards)} of them, each in a process of its own"
+        if named is not None:
+            told += f" ({VISIBLE} is {named})"
     return Finding("GPU", "ok", told)
 
 

@@ -3,24 +3,19 @@
 Documents are parsed in a child process, as in the server.
 """
 
-import contextlib
 import sys
-import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from http.client import HTTPException, HTTPResponse
-from importlib.metadata import version
-from pathlib import Path, PurePath, PurePosixPath
+from pathlib import Path, PurePath
 from typing import TYPE_CHECKING, Any, TypeVar
-from urllib.parse import quote, urljoin, urlsplit
 
 import click
 
-from models.choices import TEXT_SUFFIXES, TextFormat
-from models.errors import DragomanError, InvalidInput
+from models.choices import TextFormat
+from models.errors import InvalidInput
 from service.cli.session import keep
 from service.documents.formats import FORMATS as DOCUMENTS
-from service.outbound import Destination, PinnedConnection, Resolve, destination, resolve
+from service.fetch import FORMATS, KNOWN, fetch
 
 if TYPE_CHECKING:
     from service.documents.formats import Comment, DocumentArticle, DocumentText, File
@@ -29,12 +24,10 @@ if TYPE_CHECKING:
 C = TypeVar("C", bound=click.Command)
 R = TypeVar("R")
 
-FORMATS: Mapping[str, TextFormat] = {**TEXT_SUFFIXES, ".xhtml": "html", ".xml": "xml"}
 PACKED = tuple(DOCUMENTS)
 """What has to be parsed; all else is UTF-8 text of some form. `service.documents` has the readers."""
 LISTED = ", ".join((".txt", ".md", ".html", *PACKED))
 """Formats, for readers."""
-KNOWN = frozenset((*FORMATS, *PACKED))
 ADDRESSES = ("http://", "https://")
 
 
@@ -161,7 +154,12 @@ def read(argument: str, settings: "Settings", *, allow_private: bool) -> Input:
     if argument == "-":
         return Input("standard input", sys.stdin.buffer.read(), settings)
     if _is_address(argument):
-        name, data = fetch(argument, private=allow_private)
+        try:
+            name, data = fetch(argument, "FILE", private=allow_private)
+        except InvalidInput as error:
+            if not allow_private and "not public" in error.message:
+                error.allowed = "a public address, or any with --allow-private"
+            raise
         return Input(name, data, settings, address=True)
     if _is_words(argument):
         return Input("the words", argument.encode("utf-8", "surrogateescape"), settings)
@@ -180,98 +178,3 @@ def _is_words(argument: object) -> bool:
         return PurePath(argument).suffix.lower() not in KNOWN and not Path(argument).exists()
     except OSError:  # too long for a name
         return True
-
-
-# ---------------------------------------------------------------------- web addresses
-
-MOST_BYTES = 20 << 20
-WHOLE_S = 30.0
-"""For all of it, redirects included."""
-MOST_REDIRECTS = 5
-_REDIRECTS = frozenset({301, 302, 303, 307, 308})
-_UNRESERVED = "%/:=&?~#+!$,;'@()*[]"
-"""What stays as it is in an address, beside letters and digits."""
-_SUFFIXES = {
-    "text/html": ".html",
-    "application/xhtml+xml": ".html",
-    "text/plain": ".txt",
-    "text/markdown": ".md",
-    **{each.media_type: suffix for suffix, each in DOCUMENTS.items()},
-}
-
-
-def fetch(url: str, *, private: bool, resolve: Resolve = resolve) -> tuple[str, bytes]:
-    """Return a file name, whose suffix is one of `KNOWN`, and the bytes; those of text are UTF-8.
-
-    Raises InvalidInput for an address that is not public, unless `private`, or has nothing to read, and
-    DragomanError where the server does not answer as it should.
-    """
-    end = time.monotonic() + WHOLE_S
-    for _ in range(MOST_REDIRECTS + 1):
-        url = quote(url, safe=_UNRESERVED)
-        try:
-            to = destination(url, "FILE", private=private, resolve=resolve)
-        except InvalidInput as error:
-            if not private and "not public" in error.message:
-                error.allowed = "a public address, or any with --allow-private"
-            raise
-        found = _get(url, to, end)
-        if isinstance(found, tuple):
-            media_type, charset, data = found
-            return _named(url, media_type, charset, data)
-        url = urljoin(url, found)
-    raise InvalidInput(f"{url} redirects more than {MOST_REDIRECTS} times", field="FILE")
-
-
-def _get(url: str, to: Destination, end: float) -> str | tuple[str, str | None, bytes]:
-    """Return where the address leads on to, or its media type, charset and bytes."""
-    connection = PinnedConnection(to, None)
-    try:
-        with connection.cut_off_after(max(0.1, end - time.monotonic())):
-            agent = f"dragoman/{version('dragoman')}"
-            headers = {"User-Agent": agent, "Accept": "text/html, */*;q=0.8", "Accept-Encoding": "identity"}
-            connection.request("GET", to.path, headers=headers)
-            response = connection.getresponse()
-            onward = response.getheader("Location")
-            if response.status in _REDIRECTS and onward:
-                return onward
-            if response.status != 200:
-                raise DragomanError(f"{url} answers {response.status} {response.reason}")
-            data = _bytes(url, response)
-    except (OSError, HTTPException) as error:
-        why = getattr(error, "strerror", None) or str(error) or type(error).__name__
-        if not connection.late:
-            raise DragomanError(f"{url} cannot be fetched: {why}") from error
-    finally:
-        connection.close()
-    if connection.late:  # what came then may be a part
-        raise DragomanError(f"{url} was not downloaded within {WHOLE_S:g} seconds")
-    return response.headers.get_content_type(), response.headers.get_content_charset(), data
-
-
-def _bytes(url: str, response: HTTPResponse) -> bytes:
-    if response.getheader("Content-Encoding", "identity") != "identity":
-        raise DragomanError(f"{url} sent an unrequested compressed response")
-    data = response.read(MOST_BYTES + 1)
-    if len(data) > MOST_BYTES:
-        raise InvalidInput(
-            f"{url} has more than {MOST_BYTES >> 20} MB", field="FILE", allowed=f"{MOST_BYTES >> 20} MB"
-        )
-    if response.length:  # of a read with a size, http.client does not complain
-        raise DragomanError(f"{url} broke off {response.length} bytes before its end")
-    return data
-
-
-def _named(url: str, media_type: str, charset: str | None, data: bytes) -> tuple[str, bytes]:
-    path = PurePosixPath(urlsplit(url).path)
-    suffix = _SUFFIXES.get(media_type, path.suffix.lower())
-    if media_type == "text/plain" and path.suffix.lower() in KNOWN:
-        suffix = path.suffix.lower()  # as servers send what they have no type for
-    if suffix not in KNOWN:
-        raise InvalidInput(
-            f"{url} is {media_type}, which cannot be read", field="FILE", allowed=sorted(KNOWN)
-        )
-    if charset and charset != "utf-8" and media_type.startswith("text/"):
-        with contextlib.suppress(LookupError, UnicodeDecodeError):  # else its bytes tell
-            data = data.decode(charset).encode()
-    return f"{path.stem or 'page'}{suffix}", data

@@ -18,6 +18,8 @@ from models.cpu import memory as memory
 from models.engine.gpu import compiler as compiler
 from models.engine.gpu import lack_of_triton as lack_of_triton
 from models.engine.gpu import load_cublas as load_cublas
+from service.workers import VISIBLE as VISIBLE
+from service.workers import visible_cards as visible_cards
 
 if TYPE_CHECKING:
     from models.catalog import Catalog, ModelSet

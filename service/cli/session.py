@@ -78,7 +78,9 @@ class Session:
         from pydantic import ValidationError
 
         from service.settings import Settings
+        from service.workers import select_card
 
+        select_card()
         try:
             return Settings(**{name: value for name, value in given.items() if value is not None})
         except ValidationError as error:

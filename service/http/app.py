@@ -25,6 +25,7 @@ from service.http.compat.libretranslate import LibreTranslate
 from service.http.compat.mcp import ToolViews, can_serve
 from service.http.compat.openai import OpenAI
 from service.http.documents import Documents
+from service.http.fetch import FetchViews
 from service.http.forms import FORM, URLENCODED, BoundedRequest
 from service.http.glossaries import GlossaryViews
 from service.http.idempotency import Idempotency
@@ -159,6 +160,7 @@ def create_app(
     bodies.install(app)
     views = [each(runtime, work).blueprint() for each in (V1, GlossaryViews, MemoryViews)]
     views.append(Documents(runtime, work, idempotency).blueprint())
+    views.append(FetchViews(work, shared).blueprint())
     views += [Page(runtime.settings).blueprint(), Docs(runtime.settings).blueprint(), job_views.blueprint()]
     views += [Status(readiness, metrics).blueprint(), *(each.blueprint() for each in families)]
     for routes in views + _tools(runtime, work):

@@ -322,7 +322,7 @@ class Jobs:
         contents: Sequence[str | bytes | StoredResult],
         callback: str | None,
     ) -> NewJob:
-        if task == "translate" and not g.caller.is_known:
+        if not g.caller.is_known:
             own = {**own, "memory": False}
         return NewJob(
             task=task,

@@ -83,6 +83,18 @@ class Metrics:
             buckets=BATCH_BUCKETS_S,
             registry=registry,
         )
+        self._search_seconds = Counter(
+            "dragoman_search_seconds",
+            "Time of all batches, by the hypotheses of each text: several for those that are tried again",
+            ("model", "hypotheses"),
+            registry=registry,
+        )
+        self._waiting_seconds = Counter(
+            "dragoman_waiting_seconds",
+            "Time that generations waited for their batches, together",
+            ("model",),
+            registry=registry,
+        )
 
     def watch(
         self, engine_stats: Callable[[], Mapping[str, EngineStats]], in_work: Callable[[], int]
@@ -100,6 +112,8 @@ class Metrics:
         """Runtime's `on_batch`."""
         self._batch_size.labels(model).observe(record.size)
         self._batch_seconds.labels(model).observe(record.seconds)
+        self._search_seconds.labels(model, record.hypotheses).inc(record.seconds)
+        self._waiting_seconds.labels(model).inc(record.waited_s)
 
     def render(self) -> bytes:
         """All metrics, in the text form of `content_type`."""
@@ -119,22 +133,25 @@ class _ActiveRequests(Collector):
 class _EngineQueues(Collector):
     """Each loaded model's queue and tokens, as they are at the time of asking.
 
-    A model that is unloaded and loaded again counts its tokens from 0, as after a restart.
+    A model that is unloaded and loaded again counts its tokens from 0, as after a restart. With several cards
+    each has its own figures; with one, its label is empty, which is no label for Prometheus.
     """
 
     def __init__(self, stats: Callable[[], Mapping[str, EngineStats]]):
         self._stats = stats
 
     def collect(self) -> Iterator[Metric]:
-        queued = GaugeMetricFamily("dragoman_engine_queued", "Generations waiting", labels=["model"])
-        running = GaugeMetricFamily("dragoman_engine_running", "Generations running", labels=["model"])
-        read = CounterMetricFamily("dragoman_source_tokens", "Tokens read", labels=["model"])
-        written = CounterMetricFamily("dragoman_output_tokens", "Tokens written", labels=["model"])
-        for model, stats in self._stats().items():
-            read.add_metric([model], stats.source_tokens)
-            written.add_metric([model], stats.output_tokens)
-            queued.add_metric([model], stats.queued)
-            running.add_metric([model], stats.running)
+        labels = ["model", "card"]
+        queued = GaugeMetricFamily("dragoman_engine_queued", "Generations waiting", labels=labels)
+        running = GaugeMetricFamily("dragoman_engine_running", "Generations running", labels=labels)
+        read = CounterMetricFamily("dragoman_source_tokens", "Tokens read", labels=labels)
+        written = CounterMetricFamily("dragoman_output_tokens", "Tokens written", labels=labels)
+        for model, whole in self._stats().items():
+            for card, stats in (whole.cards or {"": whole}).items():
+                read.add_metric([model, card], stats.source_tokens)
+                written.add_metric([model, card], stats.output_tokens)
+                queued.add_metric([model, card], stats.queued)
+                running.add_metric([model, card], stats.running)
         yield from (queued, running, read, written)
 
 

@@ -69,6 +69,7 @@ def _choices(settings: "Settings") -> dict[str, Any]:
         "default_length": DEFAULT_LENGTH,
         "formats": list(TEXT_FORMATS),
         "suffixes": list(SUFFIXES),
+        "suggestions": "libretranslate" in settings.clients,  # whose `/suggest` the page uses
         "request_characters": settings.max_request_characters,
         "page_characters": settings.max_html_characters,
         "job_characters": job_limits(settings).max_request_characters,

@@ -16,7 +16,7 @@ from models.translate.translator import MemoryLookup
 from service.http.disconnect import watching
 from service.http.quotas import Caller, Quotas, require_known
 from service.http.status import Readiness
-from service.shares import CALLER, Shares
+from service.shares import CALLER, Shares, idle
 from service.store.glossaries import Glossaries
 from service.store.translation_memory import TranslationMemory
 from service.tasks import Request, best_of_few, steps
@@ -122,7 +122,7 @@ class RequestRunner:
     ) -> Generator[Event | None, None, Outcome[T]]:
         """Run one item for a reader who watches; see `models.driver.stream`."""
         self._readiness.require()
-        return stream(task, deadline=g.deadline, tick_s=tick_s, cancel=cancel, flow=CALLER.get())
+        return stream(task, deadline=g.deadline, tick_s=tick_s, cancel=cancel, flow=CALLER.get(), idle=idle)
 
     def _run(self, tasks: Sequence[Steps[T]], given: CancelToken | None) -> Outcomes[T]:
         start = time.perf_counter()

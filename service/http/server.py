@@ -17,7 +17,7 @@ import socket
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from queue import Empty, SimpleQueue
@@ -36,7 +36,7 @@ from models import cpu
 from models.engine.protocol import BatchRecord
 from models.errors import DragomanError, Overloaded
 from service.children import STOPS, shorten_socket_paths, stops_held
-from service.engine_supervisor import ENGINES, EngineSupervisor, exit_words
+from service.engine_supervisor import ENGINES, EngineSupervisor, exit_words, supervisors
 from service.errors import StoreUnavailable
 from service.listening import listen
 from service.log import configure_log, discreet
@@ -45,15 +45,18 @@ from service.shared import SharedState
 from service.shares import (
     ANSWER,
     ANSWER_BYTES,
+    CALLER,
     CONNECTION,
     CONNECTIONS,
     PLACES_TIMES,
     SPARE_THREADS,
     THREAD,
     Shares,
+    TextTurns,
     named,
+    pass_on,
 )
-from service.workers import server_workers
+from service.workers import VISIBLE, server_workers, visible_cards
 
 if TYPE_CHECKING:
     from flask import Flask
@@ -67,6 +70,9 @@ BuildRuntime = Callable[[Settings, OnBatch], "Runtime"]
 
 METRICS = "metrics"
 """The folder of the workers' metrics, in what they share."""
+SWITCH_S = 0.001
+"""A thread that wants the interpreter gets it after so long from each one before it. Answers wait for it some
+ten times: of the loop, of their own thread, of the engine's."""
 CANNOT_START = 4
 """The exit code of a server whose application cannot be built."""
 NOT_THIS_TIME = 1
@@ -113,12 +119,12 @@ class Server:
         settings: Settings,
         build_runtime: BuildRuntime,
         shared: SharedState | None = None,
-        supervisor: EngineSupervisor | None = None,
+        supervisors: Sequence[EngineSupervisor] = (),
     ):
         self._settings = settings
         self._build_runtime = build_runtime
         self._shared = shared or shared_state(settings)
-        self._supervisor = supervisor
+        self._supervisors = supervisors
         self._number = max(1, settings.workers)
         self._workers: set[int] = set()
         self._started = 0
@@ -138,8 +144,8 @@ class Server:
 
         code, start_at, kill_at = 0, 0.0, None
         while kill_at is None or self._workers:
-            if self._supervisor is not None:
-                self._supervisor.look()
+            for supervisor in self._supervisors:
+                supervisor.look()
             if kill_at is None and len(self._workers) < self._number and time.monotonic() >= start_at:
                 self._start(listener)
                 continue
@@ -158,8 +164,8 @@ class Server:
                 kill_at = time.monotonic() + self._settings.request_timeout_s + FINISH_S + CLOSING_S
             elif kill_at is not None and time.monotonic() > kill_at:
                 self._send(signal.SIGKILL)
-        if self._supervisor is not None:
-            self._supervisor.close()
+        for supervisor in self._supervisors:
+            supervisor.close()
         sys.exit(code)
 
     def _start(self, listener: socket.socket) -> None:
@@ -226,6 +232,7 @@ class _Worker:
             signal.signal(sig, signal.SIG_IGN)
         signal.signal(signal.SIGCHLD, signal.SIG_DFL)
         signal.pthread_sigmask(signal.SIG_UNBLOCK, STOPS)
+        sys.setswitchinterval(SWITCH_S)
         try:
             app, runtime, readiness, jobs = self._application()
         except Exception as error:
@@ -242,7 +249,7 @@ class _Worker:
 
         self._shared.hold()
         threads = PLACES_TIMES * self._settings.max_queued_requests + SPARE_THREADS
-        self._http = _Http(app, listener, threads, PROBES, self._settings.trusted_proxies)
+        self._http = _Http(app, listener, threads, PROBES, self._settings.trusted_proxies, runtime.texts)
         while not self._stopping():
             self._http.turn()
         self._http.finish(self._settings.request_timeout_s + FINISH_S)
@@ -453,15 +460,20 @@ class _Channel(HTTPChannel):  # type: ignore[misc]
                     self.server.pull_trigger()
                     raise ClientDisconnected from None
                 self.answer_bytes += written
+        pass_on()
         return written
 
     def service(self) -> None:
         charged, self.charged = self.charged, None
-        try:
+        if charged is None:  # a probe
             super().service()
+            return
+        CALLER.set("")  # that of the thread's request before
+        try:
+            with self.server.texts.working(charged):
+                super().service()
         finally:
-            if charged is not None:
-                self.server.threads.give(charged)
+            self.server.threads.give(charged)
 
     def handle_close(self) -> None:
         super().handle_close()
@@ -498,6 +510,7 @@ class _Http(TcpWSGIServer):  # type: ignore[misc]
         threads: int,
         probes: Collection[str],
         trusted_proxies: int,
+        texts: TextTurns,
     ):
         self.body_limits = app.extensions["body_limits"]
         self.trusted_proxies = trusted_proxies
@@ -505,6 +518,7 @@ class _Http(TcpWSGIServer):  # type: ignore[misc]
         self._probing = ThreadedTaskDispatcher()
         self._probing.set_thread_count(PROBE_THREADS)
         self.threads = Shares(THREAD, threads)
+        self.texts = texts
         self.answers = Shares(ANSWER, ANSWER_BYTES)
         files, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
         self.connections = Shares(CONNECTION, min(CONNECTIONS, files // 3))
@@ -585,10 +599,12 @@ def serve(settings: Settings) -> NoReturn:
     Raises DragomanError if it cannot listen on the settings' address.
     """
     configure_log()
-    settings = settings.model_copy(update={"workers": server_workers(settings)})
+    cards = visible_cards(settings.device)
+    settings = settings.model_copy(update={"workers": server_workers(settings, cards=len(cards))})
     shared = shared_state(settings)
-    supervisor = None if shared.folder is None else EngineSupervisor(settings, shared.folder / ENGINES)
-    Server(settings, partial(_runtime, shared), shared, supervisor).run()
+    own = {} if shared.folder is None else supervisors(settings, shared.folder / ENGINES, cards)
+    shared.engines = list(own)
+    Server(settings, partial(_runtime, shared, cards), shared, list(own.values())).run()
 
 
 def shared_state(settings: Settings) -> SharedState:
@@ -601,7 +617,9 @@ def shared_state(settings: Settings) -> SharedState:
     return SharedState(folder)
 
 
-def _runtime(shared: SharedState, settings: Settings, on_batch: OnBatch) -> "Runtime":
+def _runtime(shared: SharedState, cards: Sequence[str], settings: Settings, on_batch: OnBatch) -> "Runtime":
+    if settings.workers > 1 and len(cards) > 1:  # the models that only read are to be on all cards
+        os.environ[VISIBLE] = cards[os.getpid() % len(cards)]
     # Imported here, in the worker: what it imports may start threads, which do not survive a fork.
     from models.better import BetterModels
     from service.runtime import Runtime

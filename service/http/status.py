@@ -82,6 +82,10 @@ class Readiness:
         """See `Runtime.races`."""
         return self._runtime.races()
 
+    def cards(self) -> list[str]:
+        """See `Runtime.cards`."""
+        return self._runtime.cards()
+
     def stages(self) -> dict[str, str]:
         """How far the models are that are being loaded, by name."""
         return self._runtime.pool.stages()
@@ -118,6 +122,9 @@ class Ready(State):
     )
     races: list[str] | None = absent(
         "On a GPU, which engine was faster for a model and serves it, with both rates. Absent if none."
+    )
+    cards: list[str] | None = absent(
+        "With several GPUs, which models are on which. Absent with one, or before the first model."
     )
 
 
@@ -173,6 +180,7 @@ class Status:
         told = {
             "fallbacks": self._readiness.fallbacks(),
             "races": self._readiness.races(),
+            "cards": self._readiness.cards(),
             "loading": self._readiness.stages(),
         }
         return {"status": "ready", **{name: value for name, value in told.items() if value}}

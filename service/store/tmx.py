@@ -12,7 +12,6 @@ from rapidfuzz import fuzz, process
 
 from models.errors import InvalidInput
 from models.languages import Languages
-from models.text.sentences import sentences
 from models.translate.sentence import MemoryMatch
 from models.translate.translator import MemoryLookup
 
@@ -63,17 +62,6 @@ def nearest(text: str, known: Mapping[str, str], most: int) -> tuple[str, ...]:
     found = process.extract(text, known.keys(), scorer=fuzz.ratio, score_cutoff=NEAR, limit=8 * most)
     same = [known[each] for each, _, _ in found if each != text and sorted(_FACTS.findall(each)) == wanted]
     return tuple(dict.fromkeys(same))[:most]
-
-
-def paired(text: str, translation: str, source: str, target: str) -> list[TmxPair]:
-    """Return a text and its translation sentence by sentence, or as one pair if they have not as many."""
-    sides = [
-        [written[span.start : span.end] for span in sentences(written, language)]
-        for written, language in ((text, source), (translation, target))
-    ]
-    if len(sides[0]) != len(sides[1]):
-        return [TmxPair(source, target, text, translation)]
-    return [TmxPair(source, target, *pair) for pair in zip(*sides, strict=True)]
 
 
 # ---------------------------------------------------------------------- TMX 1.4 files

@@ -8,15 +8,16 @@ from pathlib import Path
 import pytest
 from batch_program import Program, articles, until, written
 
-from models.errors import EngineFailed, ModelUnavailable
+from models.errors import EngineFailed, InvalidInput, ModelUnavailable
 from models.translate.translator import TranslationRequest
 from service.batch.executor import Unit
 from service.batch.processes import TextProcesses, text_processes
 from service.batch.record import Content
 from service.batch.task import Task, WorkerSpec
+from service.cli.session import Session
 from service.settings import Settings
 from service.store.batch_cache import BatchCache
-from service.workers import server_workers
+from service.workers import server_workers, visible_cards
 
 UNIT_SENTENCES = 8 * 5
 """At most, with the windows of `batch_runtime`."""
@@ -59,6 +60,18 @@ def test_three_processes_one_of_them_killed(program, several, tmp_path):
     assert {"engine-failed", "invalid-input"} == set(errors)
     once, often = program.done(whole).total(), several.done(out).total()
     assert once <= often <= once + UNIT_SENTENCES, "each remembers what the others made"
+
+
+def test_each_card_has_one_round_at_a_time_and_the_bytes_are_those_of_one(program, tmp_path):
+    """Three processes and two cards, whose engines refuse a second submission."""
+    source = written(tmp_path / "in.jsonl", articles(110, seed=2))
+    whole, out = tmp_path / "whole.jsonl", tmp_path / "out.jsonl"
+    assert program.run(source, whole) == 3
+    cards = Program(tmp_path, DRAGOMAN_WORKERS="3", CARDS="2")
+    assert cards.run(source, out, delay_s=0.05) == 3, cards.errors()
+    cards.close()
+    assert out.read_bytes() == whole.read_bytes()
+    assert set(out.with_name(out.name + ".log.cards").read_text().split()) == {"0", "1"}
 
 
 def test_what_several_processes_have_begun_one_ends(program, several, tmp_path):
@@ -110,7 +123,7 @@ def test_what_goes_wrong_in_a_process_is_told(monkeypatch, open_runtime, type_, 
     monkeypatch.setattr("service.batch.processes.TRIES", 2)
     spec = WorkerSpec(open_runtime, Task("translate", TranslationRequest(text="", target="fr"), {}), {}, 5.0)
     with (
-        TextProcesses(spec, Path("engines.at"), cache, count=2) as executor,
+        TextProcesses(spec, [Path("engines.at")], cache, count=2) as executor,
         pytest.raises(type_, match=said),
     ):
         executor.submit(Unit(1, 0, (Content("text", "Yes."),))).result()
@@ -126,6 +139,7 @@ def test_what_goes_wrong_in_a_process_is_told(monkeypatch, open_runtime, type_, 
 def test_processes_suit_the_machine(
     monkeypatch, tmp_path, number, server, beside_gpu, writing, reading, gpu_batch
 ):
+    """Beside eight GPUs, half of the cores do text work, up to eight processes for each GPU."""
     monkeypatch.setattr("models.cpu.usable", lambda: float(number))
     monkeypatch.delenv("DRAGOMAN_WORKERS")
     settings = Settings()
@@ -134,4 +148,38 @@ def test_processes_suit_the_machine(
     assert text_processes(settings, "cpu", writes=True) == writing
     assert text_processes(settings, "cpu", writes=False) == reading
     assert text_processes(settings, "cuda", writes=True) == gpu_batch
+    assert text_processes(settings, "cuda", writes=True, cards=8) == max(1, number // 2)
+    assert server_workers(settings, devices=[tmp_path], cards=8) == max(1, number // 2)
     assert text_processes(Settings(workers=3), "cpu", writes=True) == 3
+
+
+@pytest.mark.parametrize(
+    ("device", "visible", "cards", "left"),
+    [
+        ("cuda", None, ("0", "1", "2"), None),
+        ("auto", "GPU-a, GPU-b,5,7", ("GPU-a", "GPU-b", "5"), "GPU-a, GPU-b,5,7"),
+        ("cpu", None, (), None),
+        ("cuda:1", "4,6,2", ("6",), "6"),
+        ("cuda:1", None, ("1",), "1"),
+        ("cuda:3", None, None, None),
+    ],
+)
+def test_cards_are_those_that_cuda_shows(monkeypatch, device, visible, cards, left):
+    """The stand-in for torch counts three cards, or as many as CUDA_VISIBLE_DEVICES names."""
+    count = "import os; v = os.environ.get('CUDA_VISIBLE_DEVICES', '1,2,3'); print(min(3, len(v.split(','))))"
+    monkeypatch.setattr("service.workers.COUNT_CARDS", count)
+    monkeypatch.setattr("service.workers.may_have_gpu", lambda: True)
+    monkeypatch.setenv("DRAGOMAN_DEVICE", device)
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", visible or "")
+    if visible is None:
+        monkeypatch.delenv("CUDA_VISIBLE_DEVICES")
+    if cards is None:
+        with pytest.raises(InvalidInput, match="no such card") as raised:
+            Session().settings()
+        assert raised.value.allowed == ["auto", "cpu", "cuda", "cuda:0", "cuda:1", "cuda:2"]
+        return
+    for _ in range(2):  # as in a process that this one starts
+        settings = Session().settings()
+        assert settings.device == device.removesuffix(":1")
+        assert visible_cards(settings.device) == cards
+        assert os.environ.get("CUDA_VISIBLE_DEVICES") == left

@@ -38,6 +38,7 @@ def doctor(monkeypatch, tmp_path):
 
     def run(environment=None, silence=None, **facts):
         sound = {"processors": (2, "2"), "memory": (8 * GB, 6 * GB), "gpus": [], "torch_finds_a_gpu": False}
+        sound["visible_cards"] = ()
         for name, value in {**sound, **GPU_FACTS, **facts}.items():
             monkeypatch.setattr(machine, name, lambda *_, value=value: value)
         monkeypatch.setattr(hub, "silence", lambda: silence)
@@ -101,6 +102,11 @@ def test_a_gpu_and_what_it_runs(doctor):
     assert found["GPU"] == ("ok", "H100, 80 GB") and found["compiler"] == ("ok", "cc, with triton")
     assert "native engine on the GPU" in found["translations"][1]
     assert found["cuBLAS"][0] == found["CUDA"][0] == "ok"
+    visible = {"DRAGOMAN_DEVICE": "cuda", "CUDA_VISIBLE_DEVICES": "0,2"}
+    cards = {"gpus": ["H100", "H100", "H100"], "visible_cards": ("0", "2")}
+    _, found = doctor(visible, torch_finds_a_gpu=True, has=True, **cards)
+    assert "run on 2 of them, each in a process of its own" in found["GPU"][1]
+    assert "CUDA_VISIBLE_DEVICES is 0,2" in found["GPU"][1]
     lacking = {"lack_of_triton": "no Python.h", "load_cublas": False, "cuda_versions": ((12, 4), (12, 6))}
     _, found = doctor(gpus=["H100"], torch_finds_a_gpu=True, has=True, **lacking)
     assert found["compiler"][0] == "warning" and found["compiler"][1].startswith("no Python.h:")

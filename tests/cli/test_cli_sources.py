@@ -16,9 +16,8 @@ from made_documents import sound
 from models.checks.flag import Flag
 from models.errors import DragomanError, InvalidInput
 from models.text.span import Span
-from service import outbound
+from service import fetch, outbound
 from service.answers import SegmentPart
-from service.cli import inputs
 from service.cli.main import cli
 from service.cli.session import Session
 from service.cli.text import counted, marked
@@ -190,7 +189,7 @@ def site():
     ],
 )
 def test_an_address_is_a_file_by_its_type(site, path, name, text):
-    assert inputs.fetch(site + path, private=True) == (name, text.encode())
+    assert fetch.fetch(site + path, "FILE", private=True) == (name, text.encode())
 
 
 @pytest.mark.parametrize(
@@ -204,9 +203,9 @@ def test_an_address_is_a_file_by_its_type(site, path, name, text):
     ],
 )
 def test_what_cannot_be_read_is_told(site, path, error, said, monkeypatch):
-    monkeypatch.setattr(inputs, "MOST_BYTES", 1999)
+    monkeypatch.setattr(fetch, "MOST_BYTES", 1999)
     with pytest.raises(error, match=said):
-        inputs.fetch(site + path, private=True)
+        fetch.fetch(site + path, "FILE", private=True)
 
 
 def test_a_private_address_is_refused_even_if_a_public_one_leads_there(site, monkeypatch):
@@ -214,14 +213,14 @@ def test_a_private_address_is_refused_even_if_a_public_one_leads_there(site, mon
     assert (done.exit_code, "--allow-private" in done.stderr) == (2, True)
     assert dragoman("summarize", f"{site}/page.html", "--allow-private").exit_code == 0
     monkeypatch.setattr(outbound, "is_public", lambda found: found == "127.0.0.1")
-    assert inputs.fetch(f"{site}/on", private=False)[0] == "page.html"
+    assert fetch.fetch(f"{site}/on", "FILE")[0] == "page.html"
     with pytest.raises(InvalidInput, match=r"127\.0\.0\.2"):
-        inputs.fetch(f"{site}/away", private=False)
+        fetch.fetch(f"{site}/away", "FILE")
+    with pytest.raises(InvalidInput, match="leads to port"):
+        fetch.fetch(f"{site}/on", "url", ports=(80, 443))
 
 
-def test_an_address_has_a_time_limit(monkeypatch):
-    monkeypatch.setattr(inputs, "WHOLE_S", 0.3)
-
+def test_an_address_has_a_time_limit():
     class Drip(Pages):
         def do_GET(self):
             self.send_response(200)
@@ -235,8 +234,8 @@ def test_an_address_has_a_time_limit(monkeypatch):
     with ThreadingHTTPServer(("127.0.0.1", 0), Drip) as server:
         thread = threading.Thread(target=server.serve_forever)
         thread.start()
-        with pytest.raises(DragomanError, match="was not downloaded within"):
-            inputs.fetch(f"http://127.0.0.1:{server.server_address[1]}/", private=True)
+        with pytest.raises(DragomanError, match="was not downloaded in time"):
+            fetch.fetch(f"http://127.0.0.1:{server.server_address[1]}/", "FILE", private=True, within_s=0.3)
         server.shutdown()
         thread.join()
 

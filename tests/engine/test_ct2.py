@@ -74,7 +74,9 @@ def test_the_model_s_own_workers_follow_and_write_the_same(
         assert backend._threads is not None
         assert list(backend._threads._threads.values()) == ([threads] * 2)
     assert outputs[0] == outputs[1] == outputs[2]
+    assert backend.at_a_time(2) == 1
     monkeypatch.setattr(cpu.Neighbours, "busy", lambda _: 1.0)
+    assert backend.at_a_time(2) == 2
     assert backend.run(batch, _never) == outputs[0]
     assert set(backend._threads._threads.values()) == {1}, "a neighbour has the other core"
     backend.close()
@@ -148,6 +150,25 @@ def test_each_part_is_told_when_it_is_done(backend: ct2.Ct2Backend, batch: list[
     assert sorted(set(asked)) == [0, 2, 4], "two sentences of four beams at a time"
     alone = [backend.run([generation], lambda _: False)[0] for generation in batch]
     assert [each.token_ids for each in outputs] == [each.token_ids for each in alone]
+
+
+def test_a_greedy_search_ends_at_its_own_limit_in_any_batch(
+    backend: ct2.Ct2Backend, batch: list[Generation]
+) -> None:
+    greedy = [
+        dataclasses.replace(
+            each, decoding=dataclasses.replace(each.decoding, num_beams=1, max_new_tokens=1 + 3 * i)
+        )
+        for i, each in enumerate(batch)
+    ]
+    together = backend.run(greedy, _never)
+    assert backend.sizes.of(greedy[0].decoding).own_limits
+    for generation, output in zip(greedy, together, strict=True):
+        (alone,) = backend.run([generation], _never)
+        assert (output.token_ids, output.finish) == (alone.token_ids, alone.finish)
+        assert output.score == pytest.approx(alone.score, abs=1e-3)
+        assert len(output.token_log_probabilities) == len(output.token_ids)
+    assert [each.finish for each in together[:2]] == ["length", "length"]
 
 
 def test_a_part_that_nobody_waits_for_is_left_out(backend: ct2.Ct2Backend, batch: list[Generation]) -> None:

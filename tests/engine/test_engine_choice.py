@@ -26,7 +26,7 @@ from models.engine.batching import BatchingEngine
 from models.engine.ct2 import Ct2Backend
 from models.engine.futures import OutputFuture
 from models.engine.generate import GenerateBackend
-from models.engine.gpu import GPU_SIZES, Gpu, Verdicts, batch_sizes, parameters_in, subject
+from models.engine.gpu import GPU_SIZES, WORKING_BYTES, Gpu, Verdicts, batch_sizes, parameters_in, subject
 from models.engine.native import NativeEngine
 from models.engine.native.limits import beam_widths
 from models.engine.protocol import Decoding, Engine, Generation, Output
@@ -111,6 +111,9 @@ def test_weights_are_counted_without_reading_them(tiny_hub: TinyHub, tmp_path: P
     folder = tiny_hub.store.folder(tiny_hub.entry("bart"))
     weights = load_file(folder / "model.safetensors")
     assert parameters_in(folder) == sum(each.numel() for each in weights.values())
+    maker, need_bytes = EngineMaker(tiny_hub.store), 2 * parameters_in(folder) + WORKING_BYTES
+    assert maker.need_bytes(tiny_hub.entry("bart")) == need_bytes
+    assert maker.need_bytes(SimpleNamespace(weights="elsewhere")) is None  # type: ignore[arg-type]
     (tmp_path / "pytorch_model.bin").write_bytes(b"0" * 40)
     assert parameters_in(tmp_path) == 20
 

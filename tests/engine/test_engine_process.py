@@ -263,10 +263,10 @@ def test_what_ends_the_process_fails_and_what_comes_later_does_not(process: Engi
 
 def test_a_process_whose_device_is_lost_ends_and_another_takes_its_place(process: EngineProcess) -> None:
     engine = process.make(Entry())  # type: ignore[arg-type]
-    first = process.pid
+    first = process.pids[0]
     with pytest.raises(EngineFailed, match="RuntimeError"):
         engine.submit([_generation(LOST)])[0].result(10)
-    until(lambda: process.pid != first)
+    until(lambda: process.pids[0] != first)
     assert until(lambda: _answer(engine)) == Output((2, 1))
     engine.close()
 
@@ -292,8 +292,8 @@ def test_killed_under_load_each_request_is_right_or_a_clear_error(process: Engin
         working = [pool.submit(work, seed) for seed in range(8)]
         for kills in range(1, 4):
             until(lambda kills=kills: all(count["right"] > 2 * kills for count in counts))  # type: ignore[misc]
-            assert process.pid is not None
-            os.kill(process.pid, signal.SIGKILL)
+            assert process.pids[0] is not None
+            os.kill(process.pids[0], signal.SIGKILL)
             assert until(lambda: _answer(engine)) == Output((2, 1))
         until(lambda: all(count["failed"] and count["right"] > 8 for count in counts))
         ended.set()
@@ -330,7 +330,7 @@ def test_no_load_waits_for_a_client_that_is_closed() -> None:
 
 def test_the_process_ends_with_its_owner(process: EngineProcess) -> None:
     engine = process.make(Entry())  # type: ignore[arg-type]
-    pid = process.pid
+    pid = process.pids[0]
     engine.close()
     process.close()
     assert pid is not None
@@ -450,7 +450,7 @@ def test_a_runtime_parts_its_engines_when_it_is_asked_to(tmp_path: Path) -> None
         assert isinstance(parted, EngineProcess) and parted.device == "cpu"
         runtime.part_engines()
         assert runtime.pool.engines is parted
-        assert parted.pid is None, "it is started when the first model is loaded"
+        assert parted.pids == [None], "it is started when the first model is loaded"
     finally:
         runtime.close()
 

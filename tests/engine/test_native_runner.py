@@ -109,6 +109,22 @@ def test_cudnn_does_not_attend(monkeypatch):
     assert asked == [False]
 
 
+@pytest.mark.parametrize(
+    ("architecture", "lengths", "width"),
+    [("bart", (5, 5), 5), ("bart", (5,), 5), ("bart", (5, 4), 8), ("t5", (5, 5), 8), ("t5", (5,), 5)],
+)
+def test_sources_of_equal_length_need_no_mask(architecture, lengths, width):
+    """On a GPU, where others are padded to a multiple of 8, and T5's, whose bias is added as a mask is."""
+    sizes = {"shape": (0, 2, 4, 2, 16, 8), "device": torch.device("cpu"), "dtype": torch.float32}
+    cache = SimpleNamespace(is_cuda=False, **sizes)
+    encoder = Encoder(tiny_model(architecture), None, cache)
+    cache.is_cuda = True
+    group = [SimpleNamespace(generation=Generation(range(3, 3 + n), None)) for n in lengths]
+    ids, mask = encoder._padded(group)
+    assert ids.shape == (len(lengths), width) and (mask is not None) == (width == 8)
+    assert ids[:, :4].tolist() == [[3, 4, 5, 6]] * len(lengths)
+
+
 @pytest.mark.parametrize("architecture", ["bart", "marian"])
 def test_float16_encoders_never_ask_the_device(architecture, monkeypatch):
     model, ids = tiny_model(architecture).to(torch.float16), torch.tensor([[5, 6, 7, 8]])

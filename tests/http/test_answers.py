@@ -69,6 +69,13 @@ def test_translated_summary_names_its_translation() -> None:
     assert part["flags"] == [
         {"kind": "name", "start": 2, "end": 4, "reason": "not there", "severity": "error"}
     ]
+    doubt = Flag("doubtful", Span(0, 2), "unsure", "warning", weakest=(Span(0, 1),))
+    unsure = replace(sentence, flags=(doubt,), confidence=0.25, from_memory=True)
+    (part,) = render(replace(translated, sentences=(unsure,)), Timings(0, 0), 0).model_dump(mode="json")[
+        "sentences"
+    ]
+    assert part["flags"][0]["weakest"] == [{"start": 2, "end": 3}]
+    assert (part["confidence"], part["from_memory"]) == (0.25, True)
 
 
 @pytest.mark.parametrize(

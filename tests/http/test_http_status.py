@@ -36,7 +36,11 @@ def test_alive_and_ready(client: FlaskClient) -> None:
 def test_slower_than_it_could_be_is_said(
     client: FlaskClient, runtime: FakeRuntime, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    told = {"fallbacks": ["m: it runs on the CPU"], "races": ["n: passed; native serves"]}
+    told = {
+        "fallbacks": ["m: it runs on the CPU"],
+        "races": ["n: passed; native serves"],
+        "cards": ["card 0: m", "card 1: n"],
+    }
     for name, lines in told.items():
         monkeypatch.setattr(runtime, name, lambda lines=lines: lines)
     assert client.get("/readyz").json == {"status": "ready", **told}
@@ -115,11 +119,12 @@ def test_metrics_count_requests_by_route(client: FlaskClient) -> None:
 
 def test_metrics_count_tokens_and_queues(client: FlaskClient) -> None:
     client.post("/v1/translate", json={"texts": ["a", "b", ""], "target": "fr"})
-    labels = '{model="fake/translate"}'
+    labels = '{card="",model="fake/translate"}'
     assert sample(client, f"dragoman_source_tokens_total{labels}") == 10
     assert sample(client, f"dragoman_output_tokens_total{labels}") == 8
-    assert sample(client, 'dragoman_engine_queued{model="fake/translate"}') == 3
-    assert sample(client, 'dragoman_engine_running{model="fake/translate"}') == 2
+    assert sample(client, f"dragoman_engine_queued{labels}") == 3
+    assert sample(client, f"dragoman_engine_running{labels}") == 2
+    assert sample(client, 'dragoman_engine_queued{card="1",model="fake/spread"}') == 3
     assert sample(client, "dragoman_requests_in_work") == 0
 
 
@@ -127,8 +132,12 @@ def test_metrics_hear_of_batches(runtime: FakeRuntime) -> None:
     metrics = Metrics()
     client = create_app(runtime, metrics=metrics).test_client()
     metrics.observe_batch("m", BatchRecord(size=3, source_tokens=9, output_tokens=5, seconds=0.2))
-    assert sample(client, 'dragoman_batch_size_sum{model="m"}') == 3
-    assert sample(client, 'dragoman_batch_seconds_sum{model="m"}') == 0.2
+    again = BatchRecord(size=1, source_tokens=3, output_tokens=2, seconds=0.5, hypotheses=4, waited_s=0.25)
+    metrics.observe_batch("m", again)
+    assert sample(client, 'dragoman_batch_size_sum{model="m"}') == 4
+    assert sample(client, 'dragoman_batch_seconds_sum{model="m"}') == 0.7
+    assert sample(client, 'dragoman_search_seconds_total{hypotheses="4",model="m"}') == 0.5
+    assert sample(client, 'dragoman_waiting_seconds_total{model="m"}') == 0.25
 
 
 def test_two_applications_do_not_share_their_metrics() -> None:

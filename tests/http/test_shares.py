@@ -1,6 +1,8 @@
 """No route takes what is scarce past the shares, and the docs tell of all of them."""
 
 import math
+import threading
+import time
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -12,15 +14,17 @@ from fuzz_requests import Route, compatible, documented
 from made_documents import form
 from werkzeug.datastructures import MultiDict
 
+from models.driver import run_all
 from models.errors import ClientDisconnected
+from models.steps import Steps
 from models.text.detect import LanguageDetector
 from service import children
-from service.http import run_request
+from service.http import fetch, run_request
 from service.http.app import create_app
 from service.http.auth import Auth
 from service.http.body import BodyLimits
 from service.shared import SharedState
-from service.shares import CALLER, PLACE, READER, Shares, table
+from service.shares import CALLER, PLACE, READER, Shares, TextTurns, idle, table
 from service.store.glossaries import Glossaries
 from service.store.jobs import JobStore
 from service.store.suggestions import Suggestions
@@ -32,6 +36,7 @@ WORK = (
     (CompatRuntime, "run_all"),
     (run_request, "stream"),
     (children.Children, "run"),
+    (fetch, "fetch"),
     (LanguageDetector, "candidates"),
     (JobStore, "create"),
     (Glossaries, "create"),
@@ -165,6 +170,58 @@ def test_a_turn_that_comes_while_its_waiter_leaves_is_given_back() -> None:
     with pytest.raises(ClientDisconnected), readers.turn("a", deadline=math.inf, require=leave):
         pass
     assert readers.held == len(readers) == 0
+
+
+def test_who_asks_little_waits_for_a_turn_of_who_asks_much(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of thirty requests of one caller, one is worked on beside another caller's."""
+    monkeypatch.setattr("models.driver.SLICE_S", 0.0)
+    texts, go, read = TextTurns(), threading.Semaphore(0), list[str]()
+
+    def steps(caller: str, number: int) -> Steps[None]:
+        for _ in range(number):
+            if caller == "a":
+                go.acquire()
+            read.append(caller)
+            yield None
+
+    def ask(caller: str, number: int) -> None:
+        with texts.working(caller):
+            run_all([steps(caller, number)], idle=idle)
+
+    asking = [threading.Thread(target=ask, args=("a", 50)) for _ in range(30)]
+    for number, each in enumerate(asking, 1):
+        each.start()
+        while texts.held + len(texts) < number:
+            time.sleep(0.001)
+    assert texts.held == 30, "nobody waits while there is one caller"
+    with texts.working("b"):
+        assert read == [], "it need not wait"
+        for number in range(1, 200):  # it takes long
+            go.release()
+            while len(read) < number:
+                time.sleep(0.001)
+        for _ in range(5000):
+            if texts.held > 2:
+                time.sleep(0.001)
+        assert texts.held == 2
+    for _ in range(30 * 50):
+        go.release()
+    for each in asking:
+        each.join()
+    assert len(read) == 30 * 50
+    assert texts.held == len(texts) == 0
+
+
+def test_the_turn_of_a_request_is_free_while_it_waits() -> None:
+    texts = TextTurns()
+    with texts.working("a"):
+        with idle():
+            assert texts.held == 0
+            with idle():
+                assert texts.held == 0
+        assert texts.held == 1
+    with idle():
+        assert texts.held == 0
 
 
 def test_the_docs_tell_of_all_shares() -> None:

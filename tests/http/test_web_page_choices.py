@@ -4,8 +4,8 @@ import json
 from pathlib import Path
 
 from page_runtime import SUGGESTIONS
-from playwright.sync_api import Page, expect
-from web_page import PageServer, browser, copied, done, folder, go, needs_chromium, page, server
+from playwright.sync_api import Browser, Page, expect
+from web_page import PageServer, browser, copied, done, folder, go, needs_chromium, opened, page, server
 
 pytestmark = needs_chromium
 
@@ -126,8 +126,10 @@ def test_a_sentence_is_rewritten_and_suggested(page: Page, folder: Path) -> None
     row.hover()
     row.get_by_role("button", name="Rewrite this sentence").click()
     row.get_by_role("textbox").fill("Les 15 ministres.")
+    expect(row.get_by_label("Keep in the translation memory")).not_to_be_checked()
+    row.get_by_label("Also suggest it").check()
     with page.expect_request("**/v1/check") as asked:
-        row.get_by_role("button", name="Save and suggest").click()
+        row.get_by_role("button", name="Save").click()
     checked = json.loads(asked.value.post_data or "")
     assert (checked["source"], checked["output"], checked["target"]) == (
         "The ministers met.",
@@ -168,10 +170,10 @@ def test_other_translations_of_a_sentence_are_asked_for_when_it_is_rewritten(
     expect(row.locator(".others button")).to_have_text(["The Ministers Met.", "the ministers met."])
     row.locator(".others button").first.click()
     expect(row.get_by_role("textbox")).to_have_value("The Ministers Met.")
-    row.get_by_role("button", name="Save and suggest").click()
-    expect(page.locator("#status")).to_have_text("Thank you. The suggestion was sent.")
+    row.get_by_role("button", name="Save").click()
+    expect(row).to_contain_text("The Ministers Met.")
     assert copied(page) == "The Ministers Met. THEY LEFT."
-    assert "The Ministers Met." in (folder / "data" / SUGGESTIONS).read_text()
+    assert "The Ministers Met." not in (folder / "data" / SUGGESTIONS).read_text()
 
 
 def test_a_history_is_kept_here_and_goes_by_a_click(page: Page) -> None:
@@ -190,3 +192,115 @@ def test_a_history_is_kept_here_and_goes_by_a_click(page: Page) -> None:
     go(page, "The second text.", make="translation")
     done(page)
     assert page.evaluate("() => localStorage.getItem('dragoman.history')") is None
+
+
+def test_a_sentence_is_kept_in_the_memory_marked_mended_and_forgotten(page: Page, server: PageServer) -> None:
+    text = "The talks go on. They left."
+    go(page, text, make="translation")
+    done(page)
+    row = page.locator(".segment").first
+    row.hover()
+    row.get_by_role("button", name="Rewrite this sentence").click()
+    row.get_by_role("textbox").fill("Les pourparlers [sic] se poursuivent.")
+    row.get_by_label("Keep in the translation memory").check()
+    row.get_by_role("button", name="Save").click()
+    expect(page.locator("#status")).to_have_text("Kept in the translation memory.")
+    expect(row.locator("> :last-child")).to_have_attribute("data-tag", "your words")
+    page.get_by_role("button", name="Edit").click()
+    go(page, text, make="translation")
+    done(page)
+    expect(row.locator("> :last-child")).to_have_attribute("data-tag", "from the translation memory")
+    expect(row.locator("mark")).to_have_text("[sic]")  # it is checked like any other
+    page.get_by_text("More options").click()
+    page.get_by_role("button", name="Show translation memory").click()
+    memory = page.get_by_role("dialog", name="Translation memory")
+    expect(memory.locator("tbody tr")).to_have_count(1)
+    memory.get_by_role("textbox", name="Its translation").fill("Les pourparlers durent.")
+    memory.get_by_role("button", name="Save").click()
+    expect(memory.get_by_role("button", name="Save")).to_be_disabled()
+    tmx = server.request("GET", "/v1/memory.tmx")[1].decode()
+    assert "Les pourparlers durent." in tmx and "[sic]" not in tmx
+    memory.get_by_role("searchbox").fill("no such words")
+    expect(memory.locator("tbody tr")).to_have_count(0)
+    memory.get_by_role("searchbox").fill("TALKS")
+    memory.get_by_role("button", name="Forget", exact=True).click()
+    expect(memory).to_contain_text("Nothing is kept yet.")
+    assert json.loads(server.request("GET", "/v1/memory")[1]) == {"pairs": []}
+
+
+def test_a_glossary_is_edited_here_or_on_the_server(page: Page, server: PageServer) -> None:
+    page.get_by_text("More options").click()
+    open_, card = (
+        page.get_by_role("button", name="Edit glossaries"),
+        page.get_by_role("dialog", name="Glossary"),
+    )
+    open_.click()
+    card.get_by_label("Term", exact=True).fill("Vienna")
+    card.get_by_label("Its translation").fill("Vienne")
+    card.get_by_role("button", name="Save").click()
+    expect(page.locator("#glossary")).to_have_value("browser")
+    with page.expect_request("**/v1/translate") as asked:
+        go(page, "They met in Vienna.", make="translation")
+    assert json.loads(asked.value.post_data or "")["glossary"] == {"Vienna": "Vienne"}
+    done(page)
+    before = json.loads(server.request("GET", "/v1/glossaries")[1])["glossaries"]
+    open_.click()
+    expect(card.get_by_label("Term", exact=True).first).to_have_value("Vienna")
+    card.get_by_role("combobox", name="Glossary").select_option("New glossary")
+    card.get_by_label("Name").fill("towns")
+    card.get_by_label("From").select_option("en")
+    card.get_by_label("Term", exact=True).fill("Rome")
+    card.get_by_label("Its translation").fill("Rome, Italie")
+    card.get_by_role("button", name="Save").click()
+    expect(page.locator("#glossary option").last).to_have_text("towns")
+    open_.click()
+    expect(card.get_by_label("Term", exact=True).first).to_have_value("Rome")
+    card.get_by_label("Its translation").first.fill("Rom")
+    card.get_by_role("button", name="Save").click()
+    expect(card).to_be_hidden()
+    after = json.loads(server.request("GET", "/v1/glossaries")[1])["glossaries"]
+    (made,) = [each for each in after if each not in before]
+    whole = json.loads(server.request("GET", f"/v1/glossaries/{made['id']}")[1])
+    assert whole["dictionaries"][0]["entries"] == {"Rome": "Rom"}
+    open_.click()
+    card.get_by_role("button", name="Delete this glossary").click()
+    expect(card).to_be_hidden()
+    assert json.loads(server.request("GET", "/v1/glossaries")[1])["glossaries"] == before
+
+
+def test_an_article_is_fetched_by_its_address(page: Page) -> None:
+    address = page.locator("#address")
+    refused = "http://127.0.0.1/secret"
+    address.locator("input").fill(refused)
+    address.get_by_role("button", name="Fetch").click()
+    expect(page.get_by_role("alert")).to_contain_text("which is not public")
+    html = "<html><body><article><p>Le café fermé.</p></article></body></html>"
+    headers = {"Content-Disposition": "attachment; filename=news.html"}
+    kind = "application/octet-stream"
+    page.route("**/v1/fetch", lambda route: route.fulfill(body=html, headers=headers, content_type=kind))
+    address.locator("input").fill("https://news.example/a")
+    address.locator("input").press("Enter")
+    expect(page.locator("#article")).to_have_value(html)
+    expect(page.locator("#count")).to_contain_text("read as a web page")
+    expect(address).to_be_hidden()
+
+
+def test_the_page_speaks_the_browser_s_language_and_another_if_asked(
+    browser: Browser, server: PageServer
+) -> None:
+    with opened(browser, server.port, locale="fr-CA") as page:
+        expect(page.locator("html")).to_have_attribute("lang", "fr")
+        expect(page.get_by_role("button", name="Lancer")).to_be_visible()
+        expect(page.locator("#from option").first).to_have_text("Détecter la langue")
+        page.locator("#article").fill("Two ministers met. They left.")
+        page.locator("#target").select_option("de")
+        page.get_by_role("button", name="Lancer").click()
+        expect(page.locator("#status")).to_have_text("Terminé.")
+        page.get_by_label("Langue de cette page").select_option("Русский")
+        expect(page.locator("#status")).to_have_text("Готово.")
+        expect(page.locator("#target")).to_have_value("de")
+        expect(page.locator("#translation .fine")).to_contain_text("Английский → немецкий")
+        expect(page.locator("#translation .tally")).to_contain_text("В 2 предложениях не найдено")
+        page.reload()
+        expect(page.get_by_role("button", name="Начать")).to_be_visible()
+        assert page.evaluate("() => document.querySelectorAll('[data-t]:empty').length") == 0

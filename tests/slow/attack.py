@@ -12,6 +12,7 @@ one does not, or if one of them is not answered.
 
 import argparse
 import json
+import multiprocessing
 import random
 import signal
 import socket
@@ -25,7 +26,7 @@ from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, field
 from itertools import count
 from pathlib import Path
-from statistics import median
+from statistics import median, quantiles
 
 import made_documents
 from fuzz_requests import MutatedRequests, compatible
@@ -38,6 +39,7 @@ SHORT = "The ferry to Sark did not sail on Monday."
 DEADLINE_S = 30.0
 BATCH_S = 0.1
 IDLE_ROUNDS = 7
+SPAWN = multiprocessing.get_context("spawn")
 
 
 def posted(target: str, body: object, *headers: tuple[str, str]) -> Sent:
@@ -77,12 +79,15 @@ def slow_pdf(pages: int = 200_000) -> bytes:
 
 
 class Attacker:
-    """127.0.0.1. Each case sends from some threads, or holds connections, until it is over."""
+    """127.0.0.1. Each case sends from some threads, or holds connections, until it is over.
+
+    It has a process of its own, so that the other's times are not those of the attacker's Python.
+    """
 
     def __init__(self, port: int, seed: int = 0):
         self._port = port
         self._seed = seed
-        self._over = threading.Event()
+        self._over = SPAWN.Event()
 
     def cases(self) -> dict[str, Callable[[], None]]:
         listen = {"notifications": {"toolsListChanged": True}, "_meta": _mcp_meta()}
@@ -113,16 +118,20 @@ class Attacker:
         }
 
     @contextmanager
-    def sending(self, case: Callable[[], None]) -> Iterator[None]:
+    def sending(self, case: str) -> Iterator[None]:
         """Attack in this context."""
         self._over.clear()
-        thread = threading.Thread(target=case, daemon=True)
-        thread.start()
+        process = SPAWN.Process(target=self._send, args=(case,), daemon=True)
+        process.start()
         try:
             yield
         finally:
             self._over.set()
-            thread.join(2 * DEADLINE_S)
+            process.join(2 * DEADLINE_S)
+            process.kill()
+
+    def _send(self, case: str) -> None:
+        self.cases()[case]()
 
     def _asking(self, sent: Sent, threads: int) -> Callable[[], None]:
         return lambda: self._from_threads(lambda: sent, threads)
@@ -243,12 +252,12 @@ def attack(
         time.sleep(0.1)
     probe.close()
     attacker = Attacker(server.port, seed)
-    cases = {name: case for name, case in attacker.cases().items() if not only or name in only}
+    cases = [name for name in attacker.cases() if not only or name in only]
     each_s = seconds / (len(cases) + 1)
     ask_as_other(server.port, 0.0)  # the first document starts what reads documents
     yield "idle", ask_as_other(server.port, each_s / 2, IDLE_ROUNDS)
-    for name, case in cases.items():
-        with attacker.sending(case):
+    for name in cases:
+        with attacker.sending(name):
             time.sleep(min(2.0, each_s / 4))
             times = ask_as_other(server.port, each_s)
         yield name, times
@@ -273,15 +282,17 @@ def main() -> int:
         server = held.enter_context(BenchServer(folder, delay_ms=1000 * BATCH_S, **given))
         only = asked.only.split(",") if asked.only else ()
         for name, times in attack(server, asked.seconds, only, seed=asked.seed):
-            found = times.medians()
-            idle = idle or found
-            late = [kind for kind, seconds in found.items() if seconds > 2 * idle[kind] + BATCH_S]
-            told = ", ".join(f"{kind} {seconds:.2f} s" for kind, seconds in found.items())
-            number = sum(map(len, times.seconds.values()))
-            print(f"{name:15} {number:5} requests; medians: {told}", flush=True)
-            for fault in [*(f"{kind} is late" for kind in late), *times.faults[:5]]:
-                print(f"  FAILED: {fault}")
-                failed = True
+            idle = idle or times.medians()
+            for kind, seconds in times.seconds.items():
+                found, limit = median(seconds), 2 * idle[kind] + BATCH_S
+                slow = quantiles(seconds, n=20)[-1]
+                told = f"{found:6.3f} s of at most {limit:.3f}, 95% within {slow:.3f} s"
+                print(f"{name:15} {kind:10} {len(seconds):5} answers, median {told}", flush=True)
+                if found > limit:
+                    times.faults.insert(0, f"{kind} is late")
+            for fault in times.faults[:5]:
+                print(f"  FAILED: {fault}", flush=True)
+            failed = failed or bool(times.faults)
     return 1 if failed else 0
 
 

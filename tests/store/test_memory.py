@@ -22,7 +22,7 @@ from service.jobs import JobService
 from service.runtime import Runtime
 from service.store import translation_memory
 from service.store.database import FILE, Database
-from service.store.tmx import TMX_TYPE, TmxPair, file_memory, nearest, normal, paired, read_tmx, write_tmx
+from service.store.tmx import TMX_TYPE, TmxPair, file_memory, nearest, normal, read_tmx, write_tmx
 from service.store.translation_memory import TranslationMemory
 
 ENGLISH, FRENCH = "The talks go on.", "Les pourparlers se poursuivent."
@@ -65,6 +65,13 @@ def test_a_sentence_that_is_there_is_taken_as_it_stands(memory):
     assert (second.confidence, second.flags) == (None, ())
     assert done.translation == f"{first.text} {FRENCH} {third.text}"
     assert "1 of 3 segments are as your translation memory has them" in done.notes
+
+
+def test_a_sentence_of_a_memory_is_checked(memory):
+    memory.add([TmxPair("en", "fr", "They signed 14 papers.", "Ils ont signé 41 documents.")])
+    (segment,) = _translated(memory.recall, text="They signed 14 papers.").segments
+    assert segment.from_memory
+    assert {flag.kind for flag in segment.flags} == {"number"}
 
 
 def test_a_memory_that_cannot_be_read_is_a_note(tmp_path, languages):
@@ -202,12 +209,6 @@ def test_what_is_written_is_read_again(texts):
     assert [(normal(each.text), normal(each.translation)) for each in read_tmx(written)] == texts
 
 
-def test_a_text_is_paired_by_sentence_where_both_have_as_many():
-    two = paired("The talks go on. Nobody left.", f"{FRENCH} Personne n'est parti.", "en", "fr")
-    assert two == [PAIR, TmxPair("en", "fr", "Nobody left.", "Personne n'est parti.")]
-    assert len(paired("The talks go on. Nobody left.", FRENCH, "en", "fr")) == 1
-
-
 def test_a_files_memory_is_by_languages(languages):
     own = file_memory(read_tmx(TMX), languages)
     assert own([ENGLISH], "en", "de", 0) == [MemoryMatch("Die Gespräche dauern an.")]
@@ -244,13 +245,12 @@ def test_what_is_kept_over_http_is_used_by_every_way_in(client):
     assert "from_memory" not in again["segments"][0]
 
 
-def test_a_suggestion_counts_from_then_on(client):
+def test_a_suggestion_is_the_operators_and_no_memory(client):
     suggestion = {"q": ENGLISH, "s": FRENCH, "source": "en", "target": "fr"}
     assert client.post("/suggest", json=suggestion).json == {"success": True}
+    assert client.get("/v1/memory").json == {"pairs": []}
     done = client.post("/translate", json={"q": ENGLISH, "source": "en", "target": "fr"})
-    assert done.json["translatedText"] == FRENCH
-    same = {**suggestion, "target": "en"}
-    assert client.post("/suggest", json=same).json == {"success": True}
+    assert done.json["translatedText"] != FRENCH
 
 
 CROSS = {"Sec-Fetch-Site": "cross-site", "Origin": "https://page.example"}
@@ -268,12 +268,15 @@ def test_a_stranger_neither_writes_nor_reads_one(runtime, headers, has_key):
     assert client.get("/v1/memory", headers=own).json == {"pairs": []}
     entries = {"source": "en", "target": "fr", "entries": {ENGLISH: FRENCH}}
     assert client.post("/v1/memory", json=entries, headers=own).status_code == 201
-    for path, field in (("/translate", "q"), ("/v1/translate", "text")):
-        body = {field: ENGLISH, "source": "en", "target": "fr"}
+    for path, field in (("/translate", "q"), ("/v1/translate", "text"), ("/v1/summarize", "text")):
+        body = {field: ENGLISH, "target": "fr", **({"source": "en"} if "translate" in path else {})}
         assert FRENCH in client.post(path, json=body, headers=own).text
         assert FRENCH not in client.post(path, json=body, headers=headers).text
-    body = {"task": "translate", "text": ENGLISH, "source": "en", "target": "fr"}
-    for sent, memory in ((own, True), (headers, False)):
+    translate = {"task": "translate", "text": ENGLISH, "source": "en", "target": "fr"}
+    summarize = {"task": "summarize", "text": ENGLISH, "target": "fr"}
+    for body, sent, memory in [
+        (body, *each) for body in (translate, summarize) for each in ((own, True), (headers, False))
+    ]:
         job = client.post("/v1/jobs", json=body, headers=sent).json["id"]
         owner = runtime.keys.all()[0].id if has_key else None
         assert stored_options(jobs.store.get(job, owner)).memory is memory

@@ -125,10 +125,17 @@ class BatchRuntime(PooledRuntime):
         self.device = "cuda" if settings.device == "cuda" else "cpu"
 
     def part_engines(self, kept=None):
-        """One engine for all processes, as it were: their submissions must not overlap either."""
-        shared = kept or self._log.with_name(self._log.name + ".busy")
-        self.engine.busy = FileLock(shared)
-        return shared
+        """One engine a card for all processes, as it were: their submissions must not overlap either."""
+        cards = range(int(os.environ.get("CARDS", 1)))
+        files = kept or [self._log.with_name(f"{self._log.name}.busy{card}") for card in cards]
+        self._cards = [FileLock(file) for file in files]
+        self.engine.busy = self._cards[0]
+        return files
+
+    def prefer_card(self, card):
+        self.engine.busy = self._cards[card]
+        with self._log.with_name(self._log.name + ".cards").open("a") as file:
+            file.write(f"{card}\n")
 
 
 def opened(log, delay_s, settings):

@@ -20,6 +20,7 @@ from models.errors import ModelUnavailable
 POISON = 99
 LOST = 98
 STEP_S = 0.001
+CARD = os.environ.get("CUDA_VISIBLE_DEVICES")
 
 
 @dataclass(frozen=True)
@@ -78,7 +79,7 @@ def main() -> None:
     start = pickle.load(sys.stdin.buffer)
     host: EngineServer = EngineServer(
         lambda entry: reversing(entry, partial(host.on_batch, entry.name)),
-        lambda: ["reversing: it is a fake"],
+        lambda: ["reversing: it is a fake", *([f"card {CARD}"] if CARD else [])],
     )
     serve_until_closed(host, start.address, start.key)
 

@@ -20,6 +20,7 @@ from service.children import Children
 from service.http.server import Server
 from service.log import configure_log
 from service.runtime import Runtime
+from service.shares import TextTurns
 from service.store.database import Database
 from service.store.suggestions import Suggestions
 
@@ -37,6 +38,7 @@ class PooledRuntime(Runtime):
     def __init__(self, settings, pool):
         self.settings, self.pool, self.store = settings, pool, pool.store
         self.languages, self.detector, self.children = LANGUAGES, DETECTOR, CHILDREN
+        self.texts = TextTurns()
         self.catalog = self._whole = pool.catalog
         self.database = Database(settings.data_dir, settings.database)
         self.suggestions = Suggestions(settings.data_dir / "suggestions.jsonl")
@@ -47,6 +49,9 @@ class PooledRuntime(Runtime):
         pass
 
     def fallbacks(self):
+        return []
+
+    def cards(self):
         return []
 
     def close(self):

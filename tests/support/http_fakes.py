@@ -124,7 +124,7 @@ class Tasks:
             if not self.gate.wait(20):
                 raise AssertionError("nobody opened the gate")
 
-    def summary(self, request: SummaryRequest) -> Iterator[Any]:
+    def summary(self, request: SummaryRequest, recall: MemoryLookup | None = None) -> Iterator[Any]:
         text = request.text or request.html or ""
         if text.startswith("!tell"):
             for word in text.split()[1:]:
@@ -194,7 +194,8 @@ class Catalog:
 
 class Pool(FakePool):
     def stats(self) -> dict[str, EngineStats]:
-        return {"fake/translate": EngineStats(queued=3, running=2, source_tokens=10, output_tokens=8)}
+        one = EngineStats(queued=3, running=2, source_tokens=10, output_tokens=8)
+        return {"fake/translate": one, "fake/spread": EngineStats(queued=7, cards={"0": one, "1": one})}
 
     def loaded(self) -> list[str]:
         return ["fake/translate"]

@@ -9,6 +9,7 @@ import re
 import sys
 import time
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -40,7 +41,7 @@ class SentenceTasks(Tasks):
         super().__init__()
         self._failed: set[str] = set()
 
-    def summary(self, request: SummaryRequest) -> Iterator[Any]:
+    def summary(self, request: SummaryRequest, recall: Any = None) -> Iterator[Any]:
         if request.target:
             _require_known(request.text or "")
         return super().summary(request)
@@ -58,12 +59,16 @@ class SentenceTasks(Tasks):
                 if not (request.partial and segments):
                     raise ERRORS["!late"]()
             segment = _segment(match, missing=partial, others=request.alternatives)
+            if recall and (known := recall([match[0]], "en", request.target, 0)[0].text):
+                segment = replace(segment, text=known, flags=_flags(known), from_memory=True, confidence=None)
             segments.append(segment)
             if not partial:
                 yield SegmentReady(index, len(found), segment)
         detected = Detection("en", 0.9) if request.source == "auto" else None
         return Translation(
-            translation=request.text.upper(),
+            translation=" ".join(each.text for each in segments)
+            if any(each.from_memory for each in segments)
+            else request.text.upper(),
             segments=tuple(segments),
             source="en" if detected else request.source,
             target=request.target,

@@ -170,17 +170,18 @@ def main() -> None:
 
     settings = Settings()
     shared = shared_state(settings)
-    supervisor = None
+    supervisors = []
     if shared.folder is not None:
         command = (sys.executable, __file__, str(1000 * delay_s), "engines")
-        supervisor = EngineSupervisor(settings, shared.folder / ENGINES, command=command)
+        shared.engines = [shared.folder / ENGINES]
+        supervisors = [EngineSupervisor(settings, *shared.engines, command=command)]
 
     def build(own: Settings, on_batch: OnBatch) -> StandInRuntime:
         return StandInRuntime(own, delay_s, on_batch=on_batch, shared=shared)
 
     logging.getLogger().addHandler(logging.NullHandler())
     configure_log()
-    Server(settings, cast(Callable[..., Runtime], build), shared, supervisor).run()
+    Server(settings, cast(Callable[..., Runtime], build), shared, supervisors).run()
 
 
 def serve_engines(delay_s: float) -> None:

@@ -1,5 +1,6 @@
-"""The page in a browser: Debian's chromium, headless, and the fixtures of the modules that test it."""
+"""The page in a browser, headless: chromium, or with PAGE_BROWSER=firefox Firefox; and fixtures."""
 
+import os
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -10,8 +11,12 @@ import pytest
 from playwright.sync_api import Browser, Page, expect, sync_playwright
 from server_process import ServerProcess
 
+IS_FIREFOX = os.environ.get("PAGE_BROWSER") == "firefox"
+FIREFOX = next(filter(None, map(shutil.which, ("firefox-esr", "firefox"))), None)
 CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
-needs_chromium = pytest.mark.skipif(CHROMIUM is None, reason="there is no chromium on this machine")
+needs_chromium = pytest.mark.skipif(
+    (FIREFOX if IS_FIREFOX else CHROMIUM) is None, reason="there is no such browser on this machine"
+)
 
 expect.set_options(timeout=20_000)  # ms: a busy machine takes its time
 
@@ -25,7 +30,10 @@ class PageServer(ServerProcess):
 @contextmanager
 def chromium() -> Iterator[Browser]:
     with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
+        if IS_FIREFOX:
+            browser = playwright.firefox.launch(executable_path=FIREFOX, channel="moz-firefox")
+        else:
+            browser = playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
         yield browser
         browser.close()
 
@@ -60,7 +68,8 @@ def opened(browser: Browser, port: int, path: str = "", **options: Any) -> Itera
     """The page, open; fails the test if it asks another host or says anything on its console."""
     own = f"http://127.0.0.1:{port}/"
     context = browser.new_context(
-        locale="en-GB", permissions=["clipboard-read", "clipboard-write"], **options
+        permissions=[] if IS_FIREFOX else ["clipboard-read", "clipboard-write"],
+        **{"locale": "en-GB", **options},
     )
     page = context.new_page()
     said: list[str] = []

@@ -37,7 +37,7 @@ class EngineTasks(Tasks):
         super().__init__()
         self._make = make
 
-    def summary(self, request: SummaryRequest) -> Iterator[Any]:
+    def summary(self, request: SummaryRequest, recall: Any = None) -> Iterator[Any]:
         word, _, text = (request.text or "").partition(" ")
         if word == "!reverse":
             ids = tuple(ord(letter) - 32 for letter in text)
@@ -55,11 +55,12 @@ def main() -> None:
     wanted = settings(**given)
     shared = shared_state(wanted)
     assert shared.folder is not None
-    engines = shared.folder / ENGINES
+    supervisor = EngineSupervisor(wanted, shared.folder / ENGINES, command=COMMAND)
+    shared.engines = [shared.folder / ENGINES]
 
     def build(own: Settings, on_batch: Callable[..., None]) -> FakeRuntime:
         here: Any = SimpleNamespace(device="cpu")
-        process = EngineProcess(own, here, on_batch, kept=engines)
+        process = EngineProcess(own, here, on_batch, kept=shared.engines)
         made: list[Engine] = []
         making = threading.Lock()  # as the pool makes each engine once
 
@@ -79,7 +80,7 @@ def main() -> None:
         runtime.summarizer.steps = runtime.tasks.summary
         return runtime
 
-    serve(wanted, build, shared, EngineSupervisor(wanted, engines, command=COMMAND))
+    serve(wanted, build, shared, [supervisor])
 
 
 if __name__ == "__main__":

@@ -15,19 +15,22 @@ from models.engine.protocol import LATE, Generation, Output
 from models.errors import ClientDisconnected, DeadlineExceeded
 from models.languages import Languages
 from models.text.detect import LanguageDetector
-from models.translate.sentence import OTHER_BEAMS, UNSURE_BELOW, UNSURE_FROM
+from models.translate.sentence import OTHER_BEAMS, UNSURE_BELOW, UNSURE_FROM, UNSURE_TOKENS
 from models.translate.translator import SegmentReady, TranslationRequest, Translator
 
 GEMMA = "dragoman/gemma3-270m-translate"
 SURE, UNSURE, LOST = -0.001, -0.05, -2.0
 """The scores of outputs."""
 EASY, HARD, HOPELESS = "They paid for it.", "They talked for long?", "They walked the dogs!"
+LONG = "They talked for longer than anybody had thought?"
+assert len(HARD) <= UNSURE_TOKENS < len(LONG)
 
 
 class Backend:
     """Is unsure of questions, and sure of the better translation that it finds with four beams."""
 
-    max_source_tokens, workers, batches_at_a_time, sizes = 512, 2, 1, CPU_SIZES
+    max_source_tokens, workers, batches_at_a_time = 512, 2, 1
+    sizes = replace(CPU_SIZES, own_limits=True)
 
     def __init__(self) -> None:
         self.batches: list[list[Generation]] = []
@@ -73,6 +76,7 @@ def asked(text: str, **more: Any) -> TranslationRequest:
         ("auto", EASY, 1, [1]),
         ("auto", HARD, 1, [1, OTHER_BEAMS]),
         ("auto", HOPELESS, 1, [1]),
+        ("auto", LONG, 1, [1]),
         ("auto", HARD, 6, [6]),
         ("best", HARD, 1, [OTHER_BEAMS]),
         ("best", HARD, 6, [6]),
@@ -90,7 +94,7 @@ def test_the_searches_of_each_quality(quality: Any, text: str, own_beams: int, b
     assert backend.beams() == [[each] for each in beams]
     assert done.translation == cipher(cipher(text) if beams[-1] > 1 else text)
     if beams == [1]:
-        assert (UNSURE_FROM <= done.segments[0].confidence < UNSURE_BELOW) == (text == HARD)
+        assert (UNSURE_FROM <= done.segments[0].confidence < UNSURE_BELOW) == (text in (HARD, LONG))
 
 
 @pytest.mark.parametrize(("quality", "beams"), [("auto", 2), ("best", 2), ("fast", 1)])
@@ -102,15 +106,16 @@ def test_a_model_that_nobody_calibrated_gets_no_more_beams_than_its_own(quality:
 
 
 def texts() -> list[str]:
-    return [f"{(EASY, HARD)[i % 2][:-1]} {'and so on ' * (i % 3)}{i}{'.?'[i % 2]}" for i in range(16)]
+    return [f"{(EASY, HARD)[i % 2][:-1]} {'so on ' * (i % 3)}{i}{'.?'[i % 2]}" for i in range(16)]
 
 
-def test_second_searches_of_an_array_share_a_batch_and_change_nothing() -> None:
+def test_first_and_second_searches_of_an_array_share_a_batch_each_and_change_nothing() -> None:
     together, alone = Backend(), Backend()
     both = translator(BatchingEngine(together), max_new_tokens=4096)  # the sentences' limits differ
     many = [both.steps(asked(text)) for text in texts()]
     done = [each.unwrap().translation for each in run_all(many)]
-    assert [each for each in together.beams() if each[0] > 1] == [[OTHER_BEAMS] * 8]
+    assert together.beams() == [[1] * 16, [OTHER_BEAMS] * 8]
+    assert len({each.decoding.max_new_tokens for each in together.batches[0]}) > 1
     one = translator(BatchingEngine(alone), max_new_tokens=4096)
     assert done == [run(one.steps(asked(text))).unwrap().translation for text in texts()]
 

@@ -226,11 +226,22 @@ def best(asked: Asked, sentence: Sentence = SENTENCE) -> Candidate:
     return found
 
 
-def test_a_wrong_fact_costs_one_more_search_with_beams() -> None:
-    asked = Asked(WRONG, {TOLD: [replace(WRONG, text="L'Allemagne a vu QX7 mardi.")]})
-    assert best(asked).text == "L'Allemagne a vu Ana mardi."
+@pytest.mark.parametrize(
+    ("quality", "day", "others"),
+    [
+        ("auto", "mardi", [OTHER_BEAMS - 1]),
+        ("fast", "mardi", [0]),
+        ("fast", "mercredi", [0, OTHER_BEAMS - 1]),
+    ],
+)
+def test_a_wrong_fact_costs_one_search_with_beams_or_a_greedy_one_that_mends_it(
+    quality: Any, day: str, others: list[int]
+) -> None:
+    asked = Asked(WRONG, {TOLD: [replace(WRONG, text=f"L'Allemagne a vu QX7 {day}.")]})
+    asked._quality = quality
+    assert best(asked).text == f"L'Allemagne a vu Ana {day}."
     masks = ("QX7",)
-    assert asked.asks == [Source(MASKED, masks), Source(TOLD, masks, alternatives=OTHER_BEAMS - 1)]
+    assert asked.asks == [Source(MASKED, masks), *(Source(TOLD, masks, alternatives=n) for n in others)]
 
 
 def test_the_best_of_all_hypotheses_of_that_search_is_kept() -> None:

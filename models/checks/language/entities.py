@@ -45,7 +45,9 @@ _OTHER_AMERICAS = (
     "north", "south", "central", "latin", "del", "du", "do", "meridional", "южн", "север", "латин", "центр",
 )  # fmt: skip
 """Beginnings of words beside America that make it another than the United States."""
-_PART_OF_COUNTRY = re.compile(r"^(?:nord|sud|ost|west|mittel|zentral|nieder|ober|sur|norte)+-?")
+_PART_OF_COUNTRY = re.compile(
+    r"^(?:nord|sud|ost(?!erreich)|west|mittel|zentral|nieder|ober|neu|nachkriegs|sur|norte)+-?"
+)
 """What is written in one word with a country: German `Nordalgerien`."""
 _SHORT = 3
 """A name of so few letters has only capitals."""

@@ -1,94 +1,142 @@
-"""Finds the words that negate, by negation.toml; knows no grammar."""
+"""Finds the words that deny, by negation.toml; knows no grammar."""
 
 import re
-from collections.abc import Iterator
+from bisect import bisect
+from collections import Counter, defaultdict
+from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cache
-from itertools import pairwise
-from math import inf
 
 from models.checks.language import table
 from models.checks.language.reading import Reading, key_of
 from models.text.sentences import is_unspaced
 from models.text.span import Span
 
-_WORD = re.compile(r"[^\W\d_]+")
-_CONTRACTED = re.compile(r"n[’'ʼ]t\b", re.IGNORECASE)
+_WORD = re.compile(r"[nN][’'ʼ][tT]\b|[^\W\d_]+?(?=n[’'ʼ]t\b)|[^\W\d_]+", re.IGNORECASE)
+_CONTRACTED = frozenset(("n't", "nʼt"))
+_CLAUSE = re.compile(r"[,;:.!?…—–()«»\"“”„]|\s-\s|\b(?:y|e|et|que|che|и|что)\b")
+_NUMBER = re.compile(r"\.?\s?\d|\.\s?[º°]")
+"""After `No`, which is none then."""
+_NOT_ONLY_UNSPACED = re.compile("不能?(?:仅|只|单|光)|并非仅")
 _LEAST_LETTERS = 5
 """The least letters of a word with a beginning such as `un`."""
 
 
+class _Words:
+    """Words and beginnings of words, as a list of negation.toml has them."""
+
+    def __init__(self, listed: Iterable[str]):
+        self.whole = frozenset(word for word in listed if not word.endswith("="))
+        self.beginnings = tuple(word[:-1] for word in listed if word.endswith("="))
+
+    def have(self, key: str, seeming: tuple[str, ...] = ()) -> bool:
+        if key in self.whole:
+            return True
+        return len(key) >= _LEAST_LETTERS and key.startswith(self.beginnings) and not key.startswith(seeming)
+
+
 @dataclass(frozen=True)
-class _Negation:
+class _Known:
     """A language's words."""
 
-    sure: frozenset[str]
-    whole: frozenset[str]
-    """All words that may negate, the sure ones among them."""
-    beginnings: tuple[str, ...]
-    other: tuple[str, ...]
-    """Beginnings of words that only look so."""
-    halves: tuple[frozenset[str], ...]
-    """Words of which it takes one of each set to negate once, as in `ne ... pas`."""
-    only: frozenset[str]
-    """Words after which a negation is none."""
+    sure: _Words
+    also: _Words
+    beside: frozenset[str]
+    idle: frozenset[str]
+    only: _Words
+    other: dict[str, _Words]
+    seeming: tuple[str, ...]
     unspaced: re.Pattern[str] | None
     """Finds the sure ones where the language puts no blanks between words."""
 
 
-def negations(reading: Reading) -> Iterator[Span]:
-    """Yield the words that surely negate, in order; none in a language that is not known."""
-    known = _known(reading.base_language)
-    if known is None:
-        return
-    if known.unspaced is not None:
-        yield from (Span(*match.span()) for match in known.unspaced.finditer(reading.text))
-        return
-    if reading.base_language == "en":
-        yield from (Span(*match.span()) for match in _CONTRACTED.finditer(reading.text))
-    words = [(key_of(match[0]), Span(*match.span())) for match in _WORD.finditer(reading.text)]
-    for (key, span), (following, _) in pairwise([*words, ("", Span(0, 0))]):
-        if key in known.sure and following not in known.only:
-            yield span
+@dataclass(frozen=True)
+class Denials:
+    """What denies in a text."""
+
+    sure: tuple[Span, ...]
+    """The words that deny for certain, in order."""
+    possible: int
+    """How often the text may deny, without the words of `other`."""
+    not_only: tuple[Span, ...]
+    only: int
+    """How often it says `only` without `not`."""
+    other: Counter[str]
+    """Words that may stand for a denial, by what they mean."""
+
+    @property
+    def any(self) -> bool:
+        return self.possible + len(self.not_only) + self.other.total() > 0
 
 
-def possible(reading: Reading) -> float:
-    """Return how many negations the words of the text could make; infinitely many in a language not known."""
+def denials(reading: Reading, kept_in: str = "") -> Denials | None:
+    """Return what denies; None in a language that is not known.
+
+    What stands with the next word in the text `kept_in` denies nothing: a title, left as it is.
+    """
     known = _known(reading.base_language)
     if known is None:
-        return inf
+        return None
     if known.unspaced is not None:
-        return sum(reading.text.count(sign) for sign in known.whole if len(sign) == 1)
-    keys = [key_of(match[0]) for match in _WORD.finditer(reading.text)]
-    halves = [sum(key in half for key in keys) for half in known.halves]
-    both = frozenset().union(*known.halves)
-    whole = sum(
-        key in known.whole
-        or (
-            len(key) >= _LEAST_LETTERS
-            and key.startswith(known.beginnings)
-            and not key.startswith(known.other)
-        )
-        for key in keys
-        if key not in both
-    )
-    return whole + max(halves, default=0) + len(_CONTRACTED.findall(reading.text))
+        return _unspaced(reading.text, known.unspaced, known)
+    text, kept_in = reading.text, kept_in.lower()
+    words = [(key_of(match[0]), Span(*match.span())) for match in _WORD.finditer(text)]
+    begins = [match.end() for match in _CLAUSE.finditer(text)]
+    sure: dict[int, list[Span]] = defaultdict(list)
+    also: dict[int, Span] = {}
+    not_only: list[Span] = []
+    other: Counter[str] = Counter()
+    clause, says_only, only = -1, 0, known.only.whole
+    for (before, _), (key, span), (after, next_span) in zip(
+        [("", Span(0, 0)), *words], words, [*words[1:], ("", Span(0, 0))], strict=False
+    ):
+        before_clause, clause = clause, bisect(begins, span.start)
+        if after in known.idle:
+            continue
+        says_only += key in only
+        other.update(name for name, listed in known.other.items() if listed.have(key, known.seeming))
+        surely = key in _CONTRACTED or known.sure.have(key)
+        if not (surely or known.also.have(key)) or (key == "no" and _NUMBER.match(text, span.end)):
+            continue
+        if kept_in and after and text[span.start : next_span.end].lower() in kept_in:
+            continue
+        if after in only or before in only:
+            not_only.append(span)
+        elif surely:
+            sure[clause].append(span)
+        elif clause > before_clause:
+            also[clause] = span
+    alone = [span for at, span in also.items() if at not in sure]
+    spans = tuple(span for found in sure.values() for span in found)
+    possible = len(spans) + len(alone)
+    if known.beside:
+        possible = max(len(spans), sum(key in known.beside for key, _ in words)) or len(alone)
+    return Denials(spans or tuple(alone[:1]), possible, tuple(not_only), says_only - len(not_only), other)
+
+
+def _unspaced(text: str, sure: re.Pattern[str], known: _Known) -> Denials:
+    not_only = tuple(Span(*match.span()) for match in _NOT_ONLY_UNSPACED.finditer(text))
+    other = Counter({name: sum(map(text.count, own.whole)) for name, own in known.other.items()})
+    for idle in known.idle:
+        text = text.replace(idle, "")
+    possible = sum(map(text.count, known.also.whole))
+    spans = tuple(Span(*match.span()) for match in sure.finditer(text))
+    return Denials(spans, possible, not_only, sum(map(text.count, known.only.whole)) - len(not_only), other)
 
 
 @cache
-def _known(language: str) -> _Negation | None:
-    words = table("negation")
-    sure = words["sure"].get(language)
+def _known(language: str) -> _Known | None:
+    lists = table("negation")
+    sure = lists["sure"].get(language)
     if sure is None:
         return None
-    other = words["any"][language]
-    unspaced = re.compile("|".join(map(re.escape, sure))) if is_unspaced(sure[0][0]) else None
-    return _Negation(
-        frozenset(sure),
-        frozenset(word for word in (*sure, *other) if not word.endswith("=")),
-        tuple(word[:-1] for word in other if word.endswith("=")),
-        tuple(words["other"].get(language, ())),
-        tuple(frozenset(half) for half in words["halves"].get(language, ())),
-        frozenset(words["only"]["words"]),
-        unspaced,
+    return _Known(
+        _Words(sure),
+        _Words(lists["also"].get(language, ())),
+        frozenset(lists["beside"].get(language, ())),
+        frozenset(lists["idle"][language]),
+        _Words(lists["only"][language]),
+        {name: _Words(row[language]) for name, row in lists["other"].items() if language in row},
+        tuple(lists["seeming"].get(language, ())),
+        re.compile("|".join(map(re.escape, sure))) if is_unspaced(sure[0][0]) else None,
     )

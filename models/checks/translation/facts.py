@@ -13,14 +13,15 @@ from functools import cache
 from babel.numbers import format_decimal
 
 from models.checks.flag import Flag, Severity
-from models.checks.language import locale_of
+from models.checks.language import locale_of, table
 from models.checks.language.dates import months_in
 from models.checks.language.entities import Entity, EntityKind, Mention, country_of, hints, name_in
 from models.checks.language.names import INFLECTING
-from models.checks.language.negation import negations, possible
+from models.checks.language.negation import denials
 from models.checks.language.numbers import Numeral, number_words
 from models.checks.language.reading import Reading
 from models.checks.pair import Pair
+from models.text.sentences import is_unspaced
 from models.text.span import Span
 
 # Numbers: what one side writes in digits, or exactly in words. The other may have it in digits or words, with
@@ -205,6 +206,37 @@ def check_separators(pair: Pair) -> Iterator[Flag]:
             yield Flag("number", numeral.span, f"{written} is {means}.", source=same.span)
 
 
+# Bounds: at least and less than.
+
+
+def check_bounds(pair: Pair) -> Iterator[Flag]:
+    """Yield an error if the source bounds what it says from one side alone, and the output from the other."""
+    theirs, ours = _bounds(pair.source), _bounds(pair.output)
+    if len(theirs) == len(ours) == 1 and theirs.keys() != ours.keys():
+        (one,), (other,) = theirs.values(), ours.values()
+        reason = f"The source has “{pair.source.at(one)}” where this has “{pair.output.at(other)}”."
+        yield Flag("number", other, reason, source=one)
+
+
+def _bounds(reading: Reading) -> dict[str, Span]:
+    """Return the last place of each side from which the text bounds something: `least`, `most`."""
+    pattern = _bound_pattern(reading.base_language)
+    found = pattern.finditer(reading.text) if pattern is not None else ()
+    return {str(match.lastgroup): Span(*match.span()) for match in found}
+
+
+@cache
+def _bound_pattern(language: str) -> re.Pattern[str] | None:
+    sides = table("quantities")["bounds"].get(language)
+    if sides is None:
+        return None
+    edge = "" if is_unspaced(sides["most"][0][0]) else r"\b"
+    return re.compile(
+        "|".join(rf"(?P<{side}>{edge}(?:{'|'.join(words)}){edge})" for side, words in sides.items()),
+        re.IGNORECASE,
+    )
+
+
 # Times of day: 2 p.m. is 14 Uhr, and 2 Uhr is at night. Compares times whose half of the day is plain: with
 # a.m. or p.m. on one side, on a clock of 24 hours on the other.
 
@@ -316,17 +348,18 @@ def _named_twice(pair: Pair) -> Iterator[Flag]:
     )
     if len(there) < _LEAST_PLACES or not here:
         return
-    for one, other in zip(_more_often(there, ours)[-1:], _more_often(here, theirs)[-1:], strict=False):
+    lost, added = _more_often(there, here, theirs - ours), _more_often(here, there, ours - theirs)
+    for one, other in zip(lost[-1:], added[-1:], strict=False):
         if country_of(other.entity) != one.entity:  # `Athens` says what Greece does
             written = pair.source.at(one.span), pair.output.at(other.span)
             reason = f"The source has {written[0]} where this has {written[1]} again."
             yield Flag("place", other.span, reason, source=one.span)
 
 
-def _more_often(found: list[Mention], others: Counter[Entity]) -> list[Mention]:
-    """Return the mentions of what is named more often than the other text may name it."""
-    count = Counter(mention.entity for mention in found)
-    return [mention for mention in found if count[mention.entity] > others[mention.entity]]
+def _more_often(found: list[Mention], others: list[Mention], rest: Counter[Entity]) -> list[Mention]:
+    """Return the mentions of what is named more often than by the others, and hinted at: `rest`."""
+    more = Counter(mention.entity for mention in found) - Counter(mention.entity for mention in others)
+    return [mention for mention in found if mention.entity in more and mention.entity in rest]
 
 
 def _foreign_forms(pair: Pair) -> Iterator[Flag]:
@@ -357,8 +390,8 @@ def _unsupported(own: Reading, found: list[Mention], other: Reading, others: lis
     ]
 
 
-_DENYING_TWICE = frozenset(("ru", "uk", "be", "pl", "cs", "sr", "bg"))
-"""Languages in which one denial takes several words: `nobody ever` is `nobody never not`."""
+_DENYING_TWICE = "ru"
+"""The language in which one denial takes several words: `nobody ever` is `nobody never not`."""
 
 
 def check_negation(pair: Pair) -> Iterator[Flag]:
@@ -366,11 +399,14 @@ def check_negation(pair: Pair) -> Iterator[Flag]:
 
     No error: a language may turn a sentence round, as `I can't wait` becomes `j'ai hâte`.
     """
-    denied = list(negations(pair.source))
-    if not denied or not pair.output.text.strip():
+    theirs, ours = denials(pair.source, kept_in=pair.output.text), denials(pair.output)
+    if theirs is None or ours is None or not pair.output.text.strip():
         return
-    found = possible(pair.output)
-    if found == 0 or (found < len(denied) and pair.source.base_language not in _DENYING_TWICE):
+    # `not only` is lost where the output says `only`; `also` says as much
+    denied = theirs.sure + (theirs.not_only if ours.only > theirs.only else ())
+    found = ours.possible + len(ours.not_only)
+    found += sum(max(0, count - theirs.other[name]) for name, count in ours.other.items())
+    if len(denied) > found and (found == 0 or pair.source.base_language != _DENYING_TWICE):
         reason = f"The source says “{pair.source.at(denied[0])}”"
         reason += ", and nothing here denies." if found == 0 else " and denies more often than this."
         yield Flag("negation", pair.output.whole, reason, "warning", denied[0])

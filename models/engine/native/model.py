@@ -359,6 +359,8 @@ class Encoder:
                 layer.__class__ = _clamping(layer.__class__)
         self._decoder = decoder
         self._cache = cross_cache
+        self._has_bias = hasattr(model.config, "relative_attention_num_buckets")
+        """Of distances, as T5's: it is added as a mask is."""
         self._padding = model.config.pad_token_id or 0
         self.max_batch_tokens = MAX_BATCH_TOKENS
         """Padding counted in; halved when the device's memory does not suffice."""
@@ -413,8 +415,8 @@ class Encoder:
         Four dimensions, because transformers inspects a mask of two, and the host would wait for the device.
         """
         longest = _length(group[0])
-        if self._cache.is_cuda and len(group) > 1:
-            # Fused attention with a mask wants lengths in steps of 8.
+        if self._cache.is_cuda and (longest != _length(group[-1]) or (self._has_bias and len(group) > 1)):
+            # Fused attention with a mask or a bias wants lengths in steps of 8. Equal lengths need no mask.
             longest = min(-(-longest // 8) * 8, self._cache.shape[4])
         together = array("i")
         for source in group:

@@ -39,7 +39,6 @@ from service.http.run_request import RequestRunner
 from service.options import LanguageCode
 from service.problems import Problem
 from service.store.document_files import DocumentFiles
-from service.store.tmx import paired
 from service.validation import validated
 
 if TYPE_CHECKING:
@@ -168,17 +167,7 @@ class LibreTranslate:
             self._runtime.suggestions.add(
                 text=body.q, translation=body.s, source=source, target=target, caller=g.caller.name
             )
-            if cast(Caller, g.caller).is_known:
-                with suppress(InvalidInput):  # what is no pair of sentences is for the operator alone
-                    self._remember(body.q, body.s, source, target)
         return answer({"success": True})
-
-    def _remember(self, text: str, translation: str, source: str, target: str) -> None:
-        """Keep the pair in the caller's translation memory, sentence by sentence where both have as many."""
-        if source == "auto":
-            (found,) = self._runtime.detector.candidates(text, limit=1)
-            source = self._runtime.languages.normalize(found.language, "source")
-        self._work.memory().add(paired(text, translation, source, target))
 
     def _translated(
         self, texts: list[str], source: str, target: str, form: TextFormat, alternatives: int = 0

@@ -2,8 +2,11 @@
 
 import * as choices from "./choices.js";
 import { showReasons, toNext } from "./flags.js";
+import * as glossary from "./glossary.js";
 import { startHistory } from "./history.js";
 import * as keep from "./keep.js";
+import { LANGUAGES, choose, locale, t } from "./language.js";
+import * as memory from "./memory.js";
 import * as session from "./session.js";
 import { startTheme } from "./theme.js";
 import { $, listed, save } from "./words.js";
@@ -24,7 +27,7 @@ let looking = 0;
 
 function tellComing() {
   const coming = choices.coming();
-  $("#coming").textContent = coming.length ? `Loading: ${listed(coming)}.` : "";
+  $("#coming").textContent = coming.length ? t("status.loading", { models: listed(coming) }) : "";
   $("#coming").hidden = !coming.length;
   clearTimeout(looking);
   if (coming.length) looking = setTimeout(lookAgain, LOOK_AGAIN_MS);
@@ -57,7 +60,7 @@ function chose({ target }) {
 async function copy(button, words) {
   const before = button.textContent;
   await navigator.clipboard.writeText(words);
-  button.textContent = "Copied";
+  button.textContent = t("copied");
   setTimeout(() => { button.textContent = before; }, 1500);
 }
 
@@ -73,6 +76,8 @@ $("#key-open").addEventListener("click", () => session.askForKey());
 $("#key-close").addEventListener("click", () => $("#key-card").close());
 $("#key-card").addEventListener("submit", () => { keep.keepKey($("#key").value.trim()); begin(); });
 $("#undo").addEventListener("click", session.undo);
+$("#memory-open").addEventListener("click", () => memory.open({ key: session.key() }));
+$("#glossary-open").addEventListener("click", () => glossary.open({ key: session.key() }));
 
 // ---------------------------------------------------------------------- the article
 
@@ -87,6 +92,14 @@ box.addEventListener("keydown", (event) => {
 $("#edit").addEventListener("click", session.edit);
 $("#clear").addEventListener("click", session.clear);
 $("#file-card button").addEventListener("click", session.clear);
+$("#address").addEventListener("submit", async (event) => {
+  event.preventDefault();
+  const [field, send] = [$("#address input"), $("#address button")];
+  send.disabled = true;
+  await session.openAddress(field.value);
+  send.disabled = false;
+  field.value = "";
+});
 $("#file").addEventListener("change", ({ target }) => {
   if (target.files[0]) session.open(target.files[0]);
   target.value = "";
@@ -117,7 +130,23 @@ for (const [name, view] of Object.entries(session.views)) {
   });
 }
 
+$("#language").replaceChildren(...Object.entries(LANGUAGES).map(([code, name]) => new Option(name, code)));
+$("#language").value = locale;
+$("#language").addEventListener("change", async ({ target }) => {
+  const now = choices.chosen();
+  await choose(target.value);
+  await begin();
+  choices.apply(now);
+  session.redraw();
+});
+
 startTheme();
+memory.startMemory();
+glossary.startGlossaries((edited) => {
+  choices.apply({ glossary: edited });
+  choices.remember();
+  session.changed();
+});
 showReasons($("#reason"));
 startHistory(session.restore);
 session.examine();

@@ -1,7 +1,8 @@
 // The article as it was read, beside the box that it was pasted into; what belongs to a sentence lights up in it.
 
+import { t } from "./language.js";
 import { Text, pieces } from "./text.js";
-import { $, count, element, short } from "./words.js";
+import { $, element, short } from "./words.js";
 
 export class ArticleView {
   constructor() {
@@ -46,7 +47,7 @@ export class ArticleView {
   leftOut(dropped) {
     const list = $("#dropped");
     list.hidden = !dropped.length;
-    $("summary", list).textContent = `${count(dropped.length, "part")} of the page ${dropped.length === 1 ? "was" : "were"} left out`;
+    $("summary", list).textContent = t("article.left-out", { count: dropped.length });
     $("ul", list).replaceChildren(
       ...dropped.map(({ text, reason }) => element("li", {}, element("b", {}, reason), `: ${short(text, 160)}`)),
     );

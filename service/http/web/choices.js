@@ -1,14 +1,20 @@
 // What can be chosen, from the server's own lists, and what is chosen; a link carries it, never the text.
 
+import * as keep from "./keep.js";
+import { knows, locale, t } from "./language.js";
 import { get } from "./service.js";
-import { $, element, named, number, sentence } from "./words.js";
+import { $, element, named, sentence } from "./words.js";
 
 const PICKERS = ["source", "target", "model", "length", "layout", "format", "glossary"];
-const KIND_NAMES = { text: "Plain text", markdown: "Markdown", html: "HTML", xml: "XML" };
+const KIND_NAMES = { markdown: "Markdown", html: "HTML", xml: "XML" };
+
+export const BROWSER = "browser"; // the glossary that is kept here, and not on the server
 
 export const limits = { request: Infinity, page: Infinity, job: Infinity, suffixes: [] };
 
 export let isFilled = false;
+export let isKnown = false; // the server keeps things for whoever has a key, and for its operator
+export let takesSuggestions = false;
 let models = [];
 
 // States of models that answer at once, or after some seconds; of the others the picker says how far they are.
@@ -22,7 +28,15 @@ export function chosen() {
   return { make: make(), ...Object.fromEntries(PICKERS.map((name) => [name, picker(name).value])) };
 }
 
-export const languageName = (code) => languages.find((each) => each.code === code)?.name ?? named(code);
+// A language by the server's name for it in English, else by the browser's; the browser does not know them all.
+export function languageName(code) {
+  const own = languages.find((each) => each.code === code)?.name;
+  const name = named(code);
+  return own && (locale === "en" || name === code) ? own : name;
+}
+
+// The same where it stands alone: many languages write names of languages small.
+export const languageTitle = (code) => languageName(code).replace(/^\p{Ll}/u, (letter) => letter.toLocaleUpperCase(locale));
 
 // The languages that a model translates, or the one that is chosen: all, where a model tells none.
 export function languagesOf(model) {
@@ -38,11 +52,13 @@ export async function fillChoices(how) {
     job: choices.job_characters,
     suffixes: choices.suffixes,
   });
+  takesSuggestions = choices.suggestions;
   $("#file").accept = choices.suffixes.join(",");
   fillLengths(choices);
-  refill(picker("format"), choices.formats.map((name) => new Option(KIND_NAMES[name] ?? name, name)));
+  refill(picker("format"), choices.formats.map((name) => new Option(KIND_NAMES[name] ?? t("format.text"), name)));
   const [lists, known] = await Promise.all([get("v1/languages", how), get("v1/models", how)]);
-  languages = lists.languages.toSorted((a, b) => a.name.localeCompare(b.name));
+  languages = lists.languages; // of which `languageName` knows
+  languages = lists.languages.toSorted((a, b) => languageName(a.code).localeCompare(languageName(b.code), locale));
   models = known.models;
   fillModels();
   fillLanguages();
@@ -50,17 +66,25 @@ export async function fillChoices(how) {
   apply({ ...remembered(), ...linked() });
   await fillGlossaries(how);
   apply(linked());
+  for (const name of ["#memory-open", "#address"]) $(name).hidden = !isKnown;
   isFilled = true;
 }
 
-async function fillGlossaries(how) {
-  const { glossaries } = await get("v1/glossaries", how).catch(() => ({ glossaries: [] }));
-  refill(picker("glossary"), glossaries.map(({ id, name }) => new Option(name, id)));
-  picker("glossary").closest("label").hidden = !glossaries.length;
+// Those of the server, which lists them to whoever it knows, and the one that this browser has.
+export async function fillGlossaries(how) {
+  const listed = await get("v1/glossaries", how).catch(() => null);
+  isKnown = listed !== null;
+  const own = keep.hasTerms() ? [new Option(t("glossary.browser"), BROWSER)] : [];
+  const others = (listed?.glossaries ?? []).map(({ id, name }) => new Option(name, id));
+  const before = picker("glossary").value;
+  refill(picker("glossary"), [...own, ...others]);
+  select("glossary", before);
+  picker("glossary").closest("label").hidden = !own.length && !others.length;
+  return listed?.glossaries ?? [];
 }
 
 function fillLengths({ lengths, default_length: usual }) {
-  const options = Object.entries(lengths).map(([name, words]) => new Option(sentence(words).slice(0, -1), name));
+  const options = Object.entries(lengths).map(([name, words]) => new Option(knows(`length.${name}`) ? t(`length.${name}`) : sentence(words).slice(0, -1), name));
   picker("length").replaceChildren(...options);
   picker("length").value = usual;
 }
@@ -81,7 +105,7 @@ export function fillModels() {
   const tasks = { summary: ["summarize"], translation: ["translate"], both: ["translate", "summarize"] }[make()];
   const groups = tasks.map((task) => {
     const able = models.filter((each) => each.tasks.includes(task));
-    const label = task === "translate" ? "To translate" : "To summarize";
+    const label = t(`model.${task}`);
     return element("optgroup", { label }, ...able.map((each) => modelOption(each, task)));
   });
   const before = picker("model").value;
@@ -91,7 +115,7 @@ export function fillModels() {
 }
 
 function modelOption({ name, description, default_for: usual, state }, task) {
-  const said = [usual.includes(task) ? "default" : "", HERE.has(state) ? "" : state].filter(Boolean).join(", ");
+  const said = [usual.includes(task) ? t("model.usual") : "", HERE.has(state) ? "" : state].filter(Boolean).join(", ");
   return Object.assign(new Option(said ? `${name} (${said})` : name, name), { title: description });
 }
 
@@ -104,14 +128,14 @@ export function fillLanguages() {
   const able = picked ? own : languages.filter((each) => own.includes(each) || each.targets);
   for (const name of ["source", "target"]) {
     const before = picker(name).value;
-    refill(picker(name), able.map((each) => new Option(each.name, each.code)));
+    refill(picker(name), able.map((each) => new Option(languageTitle(each.code), each.code)));
     select(name, before);
   }
 }
 
 // What the first option of the source stands for, as far as it is known before the run.
 export function showDetected(code) {
-  picker("source").options[0].textContent = code ? `${languageName(code)} (auto)` : "Detect language";
+  picker("source").options[0].textContent = code ? t("from.detected", { language: languageTitle(code) }) : t("from.detect");
   picker("source").dataset.detected = code ?? "";
 }
 
@@ -141,7 +165,7 @@ export function apply(wanted) {
   for (const name of PICKERS) if (wanted[name] !== undefined) select(name, wanted[name]);
 }
 
-export const limitWords = (length, most) => `${number(length)} of at most ${number(most)} characters`;
+export const limitWords = (length, most) => t("count", { length, most });
 
 const linked = () => Object.fromEntries(new URLSearchParams(location.hash.slice(1)));
 

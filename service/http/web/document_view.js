@@ -1,6 +1,7 @@
 // A translated file before it is downloaded: its sentences side by side, with what the checks found in them.
 
 import { isTrust } from "./flags.js";
+import { t } from "./language.js";
 import { Text } from "./text.js";
 import { TranslationView } from "./translation_view.js";
 import { $, noted } from "./words.js";
@@ -18,10 +19,10 @@ export class DocumentView extends TranslationView {
     const parts = [{ start: 0, end: 0, state: name ? "done" : "running", segments, text: joined(segments), total: segments[0]?.total }];
     this.part(parts[0], { asked, language, edits: {}, format: "text" });
     this.close({ parts, toTranslate: "", edits: {}, about: null });
-    $("#document-download").textContent = `Download ${name ?? ""}`;
+    $("#document-download").textContent = t("document.download", { name: name ?? "" });
     $("#document-download").disabled = !name;
     const others = notes.split(/; (?!\S+, named as)/).filter((note) => note && !isTrust(note));
-    this.fine([...noted(others), name && "Only the sentences are shown here; the download keeps the formatting."]);
+    this.fine([...noted(others), name && t("document.only")]);
   }
 }
 

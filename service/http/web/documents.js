@@ -2,37 +2,46 @@
 
 import { cheapest, limits, takes } from "./choices.js";
 import * as jobs from "./jobs.js";
+import { number, t } from "./language.js";
 import { place } from "./parts.js";
-import { Problem, request, sendFile } from "./service.js";
-import { count, listed, number, save, short } from "./words.js";
+import { Problem, request, send, sendFile } from "./service.js";
+import { listed, save, short } from "./words.js";
+import { glossaryOf } from "./work.js";
 
+const FETCHED = "application/x-fetched";
 const READ_HERE = /\.(?:txt|md|markdown|html?)$/i;
 
 // Why a file cannot be taken, in words; null for one that can.
 export function refusal({ name, type }) {
   const suffix = /\.[^.]+$/.exec(name)?.[0].toLowerCase() ?? "";
   if (limits.suffixes.includes(suffix)) return null;
-  const kind = type.startsWith("image/") ? "a picture" : type.startsWith("audio/") || type.startsWith("video/") ? "a recording" : "a file of a kind";
-  return `${short(name, 60)} is ${kind} that cannot be read here. Drop or open a text in one of these: ${listed(limits.suffixes)}.`;
+  const kind = type.startsWith("image/") ? "picture" : type.startsWith("audio/") || type.startsWith("video/") ? "recording" : "unknown";
+  return t(`file.${kind}`, { name: short(name, 60), suffixes: listed(limits.suffixes) });
 }
 
-// What a text file says; one that declares no other encoding must be UTF-8.
+// The article or document at an address, as a file; the server fetches it.
+export async function fetched(url, how) {
+  const response = await send("v1/fetch", { url }, how);
+  return new File([await response.blob()], nameOf(response), { type: FETCHED });
+}
+
+// What a text file says; one that declares no other encoding must be UTF-8, as what the server fetched is.
 export async function textOf(file) {
   const bytes = await file.arrayBuffer();
   const begins = new TextDecoder("windows-1252").decode(bytes.slice(0, 2048));
   const marked = { "\u00ff\u00fe": "utf-16le", "\u00fe\u00ff": "utf-16be" }[begins.slice(0, 2)];
-  const declared = /\.html?$/i.test(file.name) && /<meta[^>]*charset=["']?([\w-]+)/i.exec(begins)?.[1];
+  const declared = file.type !== FETCHED && /\.html?$/i.test(file.name) && /<meta[^>]*charset=["']?([\w-]+)/i.exec(begins)?.[1];
   try {
     return new TextDecoder(marked || declared || "utf-8", { fatal: true }).decode(bytes);
   } catch {
-    throw new Problem({ detail: `${short(file.name, 60)} is not UTF-8 text; save it as UTF-8 in your editor, and open it again` });
+    throw new Problem({ detail: t("file.encoding", { name: short(file.name, 60) }) });
   }
 }
 
 // "PDF, 1.2 MB"
 export function described({ name, size }) {
   const [value, unit] = size < 1e6 ? [Math.ceil(size / 1000), "kB"] : [size / 1e6, "MB"];
-  return `${name.split(".").pop().toUpperCase()}, ${value.toLocaleString("en", { maximumFractionDigits: 1 })} ${unit}`;
+  return `${name.split(".").pop().toUpperCase()}, ${number(value, { maximumFractionDigits: 1 })} ${unit}`;
 }
 
 export const isReadHere = ({ name }) => READ_HERE.test(name);
@@ -42,11 +51,11 @@ export async function workOnFile(draft, file, how) {
   const own = { summaryJob: null, job: null, told: 0, name: null, segments: [], notes: "", ...draft.document };
   draft.document = own;
   const handIn = async (fields) => {
-    if (!file) throw new Problem({ detail: `open ${draft.file} again: this page was loaded anew meanwhile` });
+    if (!file) throw new Problem({ detail: t("file.again", { name: draft.file }) });
     return (await (await sendFile("v1/jobs", file, fields, how)).json()).id;
   };
   const model = (task) => (takes(task, draft.asked.model) ? draft.asked.model : null);
-  if (make !== "summary") own.job ??= await handIn({ task: "translate", target, source, model: model("translate") });
+  if (make !== "summary") own.job ??= await handIn({ task: "translate", target, source, model: model("translate"), glossary: glossaryField(draft) });
   const steps = [];
   if (!draft.article) {
     const isOnlyRead = make === "translation";
@@ -60,10 +69,16 @@ export async function workOnFile(draft, file, how) {
   if (failed) throw failed.reason;
 }
 
+// Of a form: terms as JSON, or a glossary's name.
+function glossaryField(draft) {
+  const { glossary = null } = glossaryOf(draft);
+  return typeof glossary === "object" ? glossary && JSON.stringify(glossary) : glossary;
+}
+
 async function readFile(draft, how, isOnlyRead) {
   const seen = ({ status }) => {
     if (draft.document.segments.length) return; // of which more is told
-    how.say(status === "queued" ? "The document waits for other work on the server …" : "Reading the document …");
+    how.say(t(status === "queued" ? "status.document.queued" : "status.document.reading"));
   };
   const answer = await jobs.follow(draft.document.summaryJob, how, { seen });
   draft.article = { text: answer.source.text, title: "", bodyStart: 0, dropped: answer.source.dropped };
@@ -81,7 +96,7 @@ async function translateFile(draft, how) {
     for (const segment of segments) place(own, segment);
     own.told = next;
     if (!own.segments.length) return;
-    how.say(`Translating the document: ${number(done)} of ${count(total, "sentence")}`, done / total);
+    how.say(t("status.document", { done, count: total }), done / total);
     if (segments.length) how.document.show(draft);
     how.keep();
   };

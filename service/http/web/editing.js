@@ -1,45 +1,43 @@
-// Writing a translated sentence anew, or choosing another of the model's, and sending it to the server as a suggestion.
+// Writing a translated sentence anew, or choosing another of the model's.
 
 import { explain } from "./failures.js";
+import { t } from "./language.js";
 import { post } from "./service.js";
-import { element } from "./words.js";
+import { button, element } from "./words.js";
 
 const OTHERS = 3;
 
-// `done` hears the new words, or null where nothing changed; `suggest` sends them and is waited for; `others` gives the
-// model's other translations.
-export function edit(row, words, done, suggest, others) {
+// `offers` are what can be ticked, {name: whether it is}; `done` hears the words and what is ticked, or nothing where
+// the sentence stays as it was; `others` gives the model's other translations.
+export function edit(row, words, { offers, done, others }) {
   const target = row.lastElementChild;
   const shown = [...target.childNodes];
   const box = element("textarea", { value: words, dir: "auto", rows: Math.max(2, Math.ceil(words.length / 50)) });
-  box.setAttribute("aria-label", "The sentence in your words");
-  const button = (name, act, title = "") => {
-    const made = element("button", { type: "button", className: "quiet", textContent: name, title });
-    made.addEventListener("click", act);
-    return made;
-  };
+  box.setAttribute("aria-label", t("rewrite.label"));
   const closed = new AbortController();
-  const close = (now) => {
+  const close = (...now) => {
     closed.abort();
     target.replaceChildren(...shown);
     row.classList.remove("editing");
-    done(now);
+    done(...now);
   };
-  const save = () => close(box.value.trim() && box.value.trim() !== words ? box.value.trim() : null);
-  const send = async () => {
-    if (await suggest(box.value.trim())) save();
+  const ticks = Object.entries(offers).map(([name, checked]) => element("input", { type: "checkbox", name, checked }));
+  const save = () => {
+    const ticked = Object.fromEntries(ticks.map(({ name, checked }) => [name, checked]));
+    if (box.value.trim()) close(box.value.trim(), ticked);
+    else close();
   };
   const buttons = element(
     "div", { className: "buttons" },
-    button("Save", save, "Ctrl + Enter does the same"),
-    button("Save and suggest", send, "Also sends it to the server's operator"),
-    button("Cancel", () => close(null)),
+    ...ticks.map((tick) => element("label", { className: "tick" }, tick, t(`rewrite.${tick.name}`))),
+    button(t("rewrite.save"), save, { title: t("rewrite.keys"), className: "second" }),
+    button(t("rewrite.cancel"), () => close()),
   );
   box.addEventListener("keydown", (event) => {
     if (event.key === "Enter" && (event.ctrlKey || event.metaKey)) save();
-    if (event.key === "Escape") close(null);
+    if (event.key === "Escape") close();
   });
-  const list = element("div", { className: "others" }, element("p", {}, "Looking for alternatives …"));
+  const list = element("div", { className: "others" }, element("p", {}, t("rewrite.looking")));
   list.setAttribute("aria-live", "polite");
   row.classList.add("editing");
   target.replaceChildren(box, buttons, list);
@@ -47,7 +45,7 @@ export function edit(row, words, done, suggest, others) {
   const choice = (text) => button(text, () => { box.value = text; box.focus(); });
   others(closed.signal).then(
     (texts) => list.replaceChildren(
-      element("p", {}, texts.length ? "Alternatives:" : "No alternatives."),
+      element("p", {}, t(texts.length ? "rewrite.others" : "rewrite.no-others")),
       element("ul", {}, ...texts.map((text) => element("li", {}, choice(text)))),
     ),
     (error) => { if (error.name !== "AbortError") list.replaceChildren(element("p", {}, explain(error))); },
@@ -61,5 +59,5 @@ export async function others({ text, shown, ...fields }, how) {
   return [...new Set(all)].filter((each) => each !== shown);
 }
 
-export const send = ({ text, translation, source, target }, how) =>
+export const suggest = ({ text, translation, source, target }, how) =>
   post("suggest", { q: text, s: translation, source, target }, how);

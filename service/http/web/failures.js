@@ -1,47 +1,24 @@
 // Every failure in plain words, with what the reader can do about it.
 
+import { knows, t } from "./language.js";
 import { Problem } from "./service.js";
-import { count, listed, named, sentence } from "./words.js";
-
-const WORDS = {
-  "unreachable": () => "The server cannot be reached. Is it running, and is this computer online?",
-  "broken-off": () => "The connection broke off midway.",
-  "key-required": () => "This server requires an API key. Enter yours.",
-  "unknown-key": () => "The server does not know this API key. Check it for typos, or ask for a new key.",
-  "revoked-key": () => "This API key was revoked. Ask for a new one.",
-  "overloaded": () => "The server is busy.",
-  "rate-limited": () => "You are sending requests too quickly.",
-  "characters-spent": ({ retryAfterS }) =>
-    `You have used up today's characters. More in ${duration(retryAfterS)}.`,
-  "not-ready": () => "The server has just started and is loading its models.",
-  "model-loading": ({ message }) => `The server is fetching or loading a model. ${sentence(message)}`,
-  "deadline-exceeded": () => "The request took longer than the server allows.",
-  "model-unavailable": ({ message }) => `The server does not have this model's files. ${sentence(message)}`,
-  "engine-gone": () => "The server's models stopped and are being restarted.",
-  "engine-failed": () => "The model failed on this text. Another model may manage it.",
-  "unsupported-language": ({ document }) => unsupported(document),
-  "text-too-long": ({ document }) => `The text is too long for this server, which takes ${document.allowed}.`,
-  "body-too-large": () => "The file is too large for this server.",
-  "unknown-job": () => "The server has forgotten this job.",
-  "store-unavailable": () => "The server cannot store anything right now: its disk may be full.",
-  "unexpected-error": ({ document }) =>
-    `Something went wrong in the server. Its log has the cause, under ${document.request_id}.`,
-};
+import { listed, named, sentence } from "./words.js";
 
 export function explain(error) {
-  if (!(error instanceof Problem)) return `The page itself failed: ${error.message}`;
-  const words = WORDS[error.kind];
-  if (words) return words(error);
-  const { allowed, status } = error.document;
-  const may = Array.isArray(allowed) ? listed(allowed.slice(0, 20)) : allowed;
-  const said = sentence(error.message);
-  return status < 500 && may ? `${said} Allowed: ${may}.` : said;
+  if (!(error instanceof Problem)) return t("failure.page", { detail: error.message });
+  const { allowed, status, request_id: id } = error.document;
+  const detail = sentence(error.message);
+  const list = Array.isArray(allowed) ? listed(allowed.slice(0, 20)) : allowed;
+  if (error.kind === "unsupported-language" && Array.isArray(allowed)) {
+    return t("failure.unsupported-language.knows", { detail, languages: listed(allowed.map(named)) });
+  }
+  const key = `failure.${error.kind}`;
+  if (error.kind && knows(key)) return t(key, { detail, allowed: list, id, time: duration(error.retryAfterS) });
+  return status < 500 && list ? t("failure.allowed", { detail, allowed: list }) : detail;
 }
 
 export const waitingWords = (problem, seconds) =>
-  problem.kind === "not-ready"
-    ? "The models are loading. Your request starts as soon as they are ready …"
-    : `${explain(problem)} Trying again in ${duration(seconds)} …`;
+  problem.kind === "not-ready" ? t("status.models") : t("status.again", { why: explain(problem), time: duration(seconds) });
 
 export const wantsKey = (error) => error instanceof Problem && [401, 403].includes(error.document.status);
 
@@ -54,12 +31,7 @@ export const lacksSource = (error) =>
   error instanceof Problem && error.kind === "unsupported-language" && error.document.field !== "glossary";
 
 export function duration(seconds) {
-  if (seconds < 90) return count(Math.ceil(seconds), "second");
-  if (seconds < 5400) return count(Math.round(seconds / 60), "minute");
-  return count(Math.round(seconds / 3600), "hour");
-}
-
-function unsupported({ detail, allowed }) {
-  const languages = Array.isArray(allowed) ? ` It knows ${listed(allowed.map(named))}.` : "";
-  return `${sentence(detail)}${languages}`;
+  if (seconds < 90) return t("duration.seconds", { count: Math.ceil(seconds) });
+  if (seconds < 5400) return t("duration.minutes", { count: Math.round(seconds / 60) });
+  return t("duration.hours", { count: Math.round(seconds / 3600) });
 }

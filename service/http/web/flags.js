@@ -1,7 +1,8 @@
 // Flags: marks and shades in a sentence, the reason beside the mark that is pointed at, and how many there are.
 
+import { knows, t } from "./language.js";
 import { pieces } from "./text.js";
-import { $, count, element, sentence, short } from "./words.js";
+import { $, element, sentence, short } from "./words.js";
 
 // A text's nodes, with a mark for each flagged stretch; one flagged as a whole is shaded rather than underlined.
 // The words that the model was least sure of are marked within a doubtful one.
@@ -21,10 +22,12 @@ export function marked(text, flags) {
   });
 }
 
+const kindName = (kind) => (knows(`kind.${kind}`) ? t(`kind.${kind}`) : kind);
+
 export function list(box, found) {
   box.replaceChildren(
     ...found.map(({ words, flag }) =>
-      element("li", { className: flag.severity }, element("b", {}, short(words, 60)), ` (${flag.kind}): ${flag.reason}`),
+      element("li", { className: flag.severity }, element("b", {}, short(words, 60)), ` (${kindName(flag.kind)}): ${flag.reason}`),
     ),
   );
 }
@@ -33,31 +36,34 @@ export function list(box, found) {
 export function tally(box, found, sentences, unchecked = 0) {
   const kinds = new Map();
   for (const { flag } of found) kinds.set(flag.kind, (kinds.get(flag.kind) ?? 0) + 1);
-  const each = [...kinds].map(([kind, times]) => `${times} × ${kind}`).join(", ");
+  const each = [...kinds].map(([kind, times]) => `${times} × ${kindName(kind)}`).join(", ");
   box.hidden = !sentences;
   const next = $(".next", box);
   if (next) next.hidden = !found.length;
-  $("span", box).textContent = found.length
-    ? `${count(found.length, "possible problem")} in ${count(sentences, "sentence")}: ${each}.`
-    : `No wrong number, date or name found in ${count(sentences, "sentence")}; wording is not checked.`;
-  if (unchecked) $("span", box).textContent += ` Not checked: ${count(unchecked, "sentence")} that you rewrote.`;
+  const words = found.length
+    ? t("tally.found", {
+      problems: t("tally.problems", { count: found.length }),
+      within: t("tally.within", { count: sentences }),
+      kinds: each,
+    })
+    : t("tally.nothing", { count: sentences });
+  $("span", box).textContent = unchecked ? `${words} ${t("tally.unchecked", { count: unchecked })}` : words;
 }
 
-// "About 7 of 24 sentences are likely right", as the service's notes say it; nothing where no confidence is known.
+// How many sentences are likely right, as the service's notes say it; nothing where no confidence is known.
 export function trust(box, confidences) {
   const known = confidences.filter((each) => each !== null && each !== undefined);
   const total = known.reduce((sum, each) => sum + each, 0);
   const isLow = 2 * total < known.length;
   box.hidden = !known.length;
   box.classList.toggle("low", isLow);
-  const told = known.length === 1 ? ofTen(total) : `About ${Math.round(total)} of ${known.length} sentences are likely right`;
-  box.textContent = `${told}${isLow ? ": compare with the source" : ""}.`;
+  if (known.length) box.textContent = trustWords(known.length, total, isLow ? ".low" : "");
 }
 
-function ofTen(confidence) {
-  const number = Math.round(10 * confidence);
-  if (!number) return "Hardly any such sentence is without a serious error";
-  return `About ${number} of 10 such sentences ${number === 1 ? "has" : "have"} no serious error`;
+function trustWords(sentences, total, low) {
+  if (sentences > 1) return t(`trust${low}`, { right: Math.round(total), count: sentences });
+  const ofTen = Math.round(10 * total);
+  return ofTen ? t(`trust.one${low}`, { count: ofTen }) : t("trust.none");
 }
 
 export const isTrust = (note) => /^(about \d+ of \d+ (such )?sentences|hardly any such sentence) /i.test(note);

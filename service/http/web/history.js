@@ -2,9 +2,8 @@
 
 import * as keep from "./keep.js";
 import { titleOf } from "./draft.js";
+import { locale, t } from "./language.js";
 import { $, element, short } from "./words.js";
-
-const WHEN = new Intl.DateTimeFormat("en", { dateStyle: "medium", timeStyle: "short" });
 
 // `open` hears which draft is wanted back.
 export function startHistory(open) {
@@ -19,10 +18,11 @@ function fill(open) {
   $("#history-on").checked = keep.isOn();
   $("#history-clear").hidden = !drafts.length;
   $("#history p").textContent = drafts.length
-    ? "The last 20, kept in this browser only."
-    : keep.isOn() ? "Nothing yet. Your summaries and translations will be listed here, in this browser only." : "History is off.";
+    ? t("history.some")
+    : t(keep.isOn() ? "history.none" : "history.off");
   $("#history ul").replaceChildren(...drafts.map((draft) => {
-    const made = `${WHEN.format(new Date(draft.made))}${draft.state === "done" ? "" : ", unfinished"}`;
+    const when = new Intl.DateTimeFormat(locale, { dateStyle: "medium", timeStyle: "short" }).format(new Date(draft.made));
+    const made = draft.state === "done" ? when : t("history.unfinished", { made: when });
     const button = element("button", { type: "button", className: "entry" }, element("b", { dir: "auto" }, short(titleOf(draft), 70)), element("span", {}, made));
     button.addEventListener("click", () => { $("#history").open = false; open(draft); });
     return element("li", {}, button);

@@ -1,5 +1,6 @@
 // Long work as jobs: handed in, looked after, fetched. A job goes on while nobody looks, and is found again by its id.
 
+import { t } from "./language.js";
 import { Problem, get, pause, remove } from "./service.js";
 
 const [SOON_MS, LATE_MS, LATER_BY] = [300, 2000, 1.3]; // between two looks: longer from one to the next
@@ -14,7 +15,7 @@ export async function follow(id, how, { after = 0, seen = () => {} } = {}) {
     seen(job);
     if (job.status === "done") return job;
     if (job.problem) throw new Problem(job.problem);
-    if (job.finished) throw new Problem({ detail: `the server ended the work: ${job.status}` });
+    if (job.finished) throw new Problem({ detail: t("failure.job", { status: job.status }) });
     after = job.next ?? 0;
     await pause(wait, how.signal);
   }
@@ -26,7 +27,7 @@ async function look(id, after, how) {
       return await soFar(id, after, how);
     } catch (error) {
       if (error.kind !== "unreachable") throw error;
-      how.say("The server cannot be reached right now. Work continues once it can …");
+      how.say(t("status.away"));
       await pause(UNREACHED_MS, how.signal);
     }
   }

@@ -3,6 +3,7 @@
 const DRAFT = "dragoman.draft";
 const HISTORY = "dragoman.history";
 const KEY = "dragoman.key";
+const TERMS = "dragoman.terms";
 const OFF = "dragoman.history.off";
 const MOST = 20;
 const MOST_CHARACTERS = 2_000_000;
@@ -41,6 +42,13 @@ export function turn(on) {
   else localStorage.setItem(OFF, "1");
   if (!on) clear();
 }
+
+// Terms, and what each is to be, by the language that they are translated into.
+export const terms = () => load(localStorage, TERMS, {});
+
+export const hasTerms = () => Object.values(terms()).some((each) => Object.keys(each).length);
+
+export const keepTerms = (target, entries) => store(localStorage, TERMS, { ...terms(), [target]: entries });
 
 // The drafts, the newest first.
 export const history = () => load(localStorage, HISTORY, []);

@@ -1,5 +1,7 @@
 // What a pasted text is: a web page, HTML, Markdown or plain; and which block each of its sentences stands in.
 
+import { t } from "./language.js";
+
 const PAGE = /^\s*(?:<!doctype html|<html[\s>]|<head[\s>]|<body[\s>])/i;
 const HTML = /^\s*<([a-z][a-z0-9]*)\b[^<>]*>[^]*<\/[a-z][a-z0-9]*>/i;
 const MARKDOWN = [
@@ -19,7 +21,7 @@ export function kindOf(text) {
 // The format that a translation is asked in: of a web page its article is read, which is plain text.
 export const formatOf = (kind) => (kind === "page" ? "text" : kind);
 
-export const KIND_WORDS = { page: "a web page", html: "HTML", markdown: "Markdown", text: "plain text" };
+export const kindWords = (kind) => ({ page: t("count.page"), html: "HTML", markdown: "Markdown", text: t("count.text") })[kind] ?? kind;
 
 // What a reader reads of Markdown: no code, no marks, a link's words alone.
 export const plainMarkdown = (text) =>

@@ -1,10 +1,11 @@
 // Looks at a text while it is pasted or typed: how long it is, what it is, and which language it is in.
 
 import { limitWords, limits, showDetected } from "./choices.js";
-import { KIND_WORDS, kindOf } from "./kinds.js";
+import { kindOf, kindWords } from "./kinds.js";
+import { t } from "./language.js";
 import { post } from "./service.js";
 import { Text } from "./text.js";
-import { $, number } from "./words.js";
+import { $ } from "./words.js";
 
 const ENOUGH = 600; // characters that the language is found by
 const AFTER_MS = 700; // without a key pressed
@@ -21,7 +22,7 @@ export function look(text, format, how) {
   const most = kind === "page" ? limits.page : limits.job;
   const words = [];
   if (text) words.push(limitWords(length, most));
-  if (text.trim()) words.push(format ? `read as ${KIND_WORDS[kind] ?? format}` : `looks like ${KIND_WORDS[kind]}`);
+  if (text.trim()) words.push(t(format ? "count.read-as" : "count.looks-like", { kind: kindWords(kind) }));
   $("#count").textContent = words.join(" · ");
   $("#count").classList.toggle("over", length > most);
   const sample = plain(text, kind).slice(0, ENOUGH);
@@ -48,5 +49,4 @@ export const languageOf = (text, kind) => (plain(text, kind).slice(0, ENOUGH) ==
 
 const plain = (text, kind) => (kind === "text" ? text : text.slice(0, 20_000).replace(/<[^<>]*>|[#*`]/g, " ")).trim();
 
-export const tooLong = (length, most) =>
-  `The text has ${number(length)} characters, and this server takes at most ${number(most)}. Shorten it, or split it in two.`;
+export const tooLong = (length, most) => t("need.shorter", { length, most });

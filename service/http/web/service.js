@@ -1,8 +1,10 @@
 // The service's interface: JSON in, JSON or server-sent events out. What is refused for now is asked again by itself.
 
+import { t } from "./language.js";
+
 export class Problem extends Error {
   constructor(document, retryAfterS = 0) {
-    super(document.detail || document.title || "The server gave no reason.");
+    super(document.detail || document.title || "");
     this.document = document;
     this.retryAfterS = retryAfterS;
   }
@@ -64,7 +66,7 @@ export function pause(ms, signal) {
   });
 }
 
-function send(path, body, how) {
+export function send(path, body, how) {
   const options = { method: "POST", headers: { "Content-Type": "application/json" }, body: JSON.stringify(body) };
   return request(path, options, how);
 }
@@ -82,7 +84,7 @@ async function reach(path, options) {
 }
 
 async function read(response) {
-  let document = { title: `The server answered ${response.status}.`, status: response.status };
+  let document = { title: t("failure.status", { status: String(response.status) }), status: response.status };
   try {
     document = await response.json();
   } catch { /* a proxy's page, for instance */ }

@@ -8,12 +8,14 @@ import { isUnfinished, newDraft, titleOf, translated } from "./draft.js";
 import * as editing from "./editing.js";
 import { explain, isHopeless, waitingWords, wantsKey } from "./failures.js";
 import * as keep from "./keep.js";
+import { t } from "./language.js";
 import { look, tooLong } from "./looking.js";
+import * as memory from "./memory.js";
 import { Problem, post } from "./service.js";
 import { SummaryView } from "./summary_view.js";
 import { Text } from "./text.js";
 import { TranslationView } from "./translation_view.js";
-import { $, count } from "./words.js";
+import { $ } from "./words.js";
 import { cancel, taskFields, work } from "./work.js";
 
 const article = new ArticleView();
@@ -67,8 +69,8 @@ export async function go() {
   const raw = $("#article").value;
   const { make, target } = choices.chosen();
   $("#problem").hidden = true;
-  if (!isFile && !raw.trim()) return complain(new Problem({ detail: "paste an article first, or open a file" }));
-  if (make !== "summary" && !target) return complain(new Problem({ detail: "choose the language to translate into" }));
+  if (!isFile && !raw.trim()) return complain(new Problem({ detail: t("need.article") }));
+  if (make !== "summary" && !target) return complain(new Problem({ detail: t("need.target") }));
   const length = new Text(raw).length;
   if (length > choices.limits.job) return complain(new Problem({ detail: tooLong(length, choices.limits.job) }));
   before = all.some((view) => view.text) ? draft : null;
@@ -109,16 +111,16 @@ export async function run() {
 }
 
 const doneWords = ({ about }) =>
-  about && about.source === about.target ? `The text is already in ${choices.languageName(about.target)}: nothing was translated.` : "Done.";
+  about && about.source === about.target ? t("status.same", { language: choices.languageName(about.target) }) : t("status.done");
 
 function fail(error) {
   const isStopped = error.name === "AbortError";
   draft.state = "unfinished";
   for (const part of draft.parts ?? []) if (part.state === "running") part.state = "waiting";
-  draft.failure = isStopped ? "Stopped." : explain(error);
+  draft.failure = isStopped ? t("status.stopped") : explain(error);
   draft.isHopeless = isHopeless(error);
   draft.wasLate ||= error.kind === "deadline-exceeded";
-  say(isStopped ? "Stopped." : "");
+  say(isStopped ? t("status.stopped") : "");
   if (!isStopped && !all.some((view) => view.text)) complain(error);
 }
 
@@ -148,9 +150,9 @@ function settle() {
   if (isLeft) {
     const parts = draft.parts ?? (draft.document?.segments ? [draft.document] : []);
     const done = parts.reduce((sum, part) => sum + part.segments.length, 0);
-    const kept = done ? `${count(done, "sentence")} ${done === 1 ? "is" : "are"} done; the rest is missing. ` : "The rest is missing. ";
+    const kept = done ? t("unfinished.some", { count: done }) : t("unfinished.none");
     $("#go-on").hidden = Boolean(draft.isHopeless);
-    $("#unfinished p").textContent = kept + draft.failure;
+    $("#unfinished p").textContent = `${kept} ${draft.failure}`;
   }
   keep.keepNow(draft);
 }
@@ -191,6 +193,17 @@ function show() {
   if (draft.document?.segments?.length) document_.show(draft);
 }
 
+// Show all in another language of the page.
+export function redraw() {
+  examine();
+  if (!draft || running) return;
+  const isEdited = $("#read").hidden;
+  show();
+  if (isEdited) article.hide();
+  settle();
+  compare();
+}
+
 export const stop = () => running?.abort();
 
 // The name that a result is saved under: the article's and the language's.
@@ -228,7 +241,7 @@ function compare() {
   const now = JSON.stringify([choices.chosen(), $("#article").value]);
   const isOld = now !== JSON.stringify([draft.asked, draft.raw]);
   old(isOld);
-  say(isOld ? "The text or the options have changed since this result was made. Press Go to update it." : draft.state === "done" ? doneWords(draft) : "");
+  say(isOld ? t("status.changed") : draft.state === "done" ? doneWords(draft) : "");
 }
 
 export function examine() {
@@ -240,12 +253,15 @@ function editSentence(row, segment) {
   const own = draft;
   const target = draft.about?.target ?? draft.asked.target;
   const source = row.firstElementChild.textContent;
-  const done = (now) => {
-    if (now !== null) {
+  const before = draft.edits[start] ?? segment.text;
+  const done = (now, { remember, suggest } = {}) => {
+    if (now && now !== before) {
       draft.edits[start] = now;
       draft.editFlags[start] = null;
       check(now);
     }
+    if (remember) send(memory.keep, now, own.language, "status.remembered");
+    if (suggest) send(editing.suggest, now, own.language ?? "auto", "status.suggested");
     translation.redraw(segment, draft);
     keep.keepNow(draft);
     translation.rows.get(start).focus();
@@ -258,21 +274,18 @@ function editSentence(row, segment) {
     if (!translation.rows.get(start).classList.contains("editing")) translation.redraw(segment, own);
     keep.keepNow(own);
   };
-  const suggest = async (words) => {
-    try {
-      await editing.send({ text: source, translation: words, source: draft.language ?? "auto", target }, how());
-      say("Thank you. The suggestion was sent.");
-      return true;
-    } catch (error) {
-      complain(error);
-      return false;
-    }
-  };
+  const send = (to, words, language, thanks) =>
+    to({ text: source, translation: words, source: language, target }, how()).then(() => say(t(thanks)), complain);
   const others = (signal) => {
     const asked = { ...taskFields(draft), text: source, shown: segment.text };
     return editing.others({ ...asked, source: draft.language ?? draft.asked.source }, { key: key(), signal });
   };
-  editing.edit(row, draft.edits[start] ?? segment.text, done, suggest, others);
+  // What is kept or sent is ticked first; only with a key a translation memory is the reader's own for sure.
+  const offers = {
+    ...(choices.isKnown ? { remember: Boolean(key()) } : {}),
+    ...(choices.takesSuggestions ? { suggest: false } : {}),
+  };
+  editing.edit(row, before, { offers, done, others });
 }
 
 // ---------------------------------------------------------------------- the article's box
@@ -295,7 +308,7 @@ export async function open(file) {
   } catch (error) {
     return complain(error);
   }
-  wipe(`${file.name} is ready.`);
+  wipe(t("status.ready", { file: file.name }));
   given = { file, html: /\.html?$/i.test(file.name) ? text : null };
   $("#article").value = text;
   showFile();
@@ -303,8 +316,20 @@ export async function open(file) {
   return null;
 }
 
+// Read the article or document at an address, as if it were a file.
+export async function openAddress(url) {
+  $("#problem").hidden = true;
+  say(t("status.fetching"));
+  try {
+    await open(await documents.fetched(url, how()));
+  } catch (error) {
+    say("");
+    complain(error);
+  }
+}
+
 export function clear() {
-  wipe("Cleared.");
+  wipe(t("status.cleared"));
   keep.forget();
   (given.file ? $("#go") : $("#article")).focus();
 }
@@ -315,7 +340,7 @@ function wipe(words) {
   if (running) {
     callOff();
     draft.state = "unfinished";
-    draft.failure = "Stopped.";
+    draft.failure = t("status.stopped");
   }
   leaveRunning();
   draft = null;

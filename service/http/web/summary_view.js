@@ -1,6 +1,7 @@
 // The summary, its sentences with their evidence and flags.
 
-import { list, marked, reachable, tally } from "./flags.js";
+import { isTrust, list, marked, reachable, tally, trust } from "./flags.js";
+import { number, t } from "./language.js";
 import { Result } from "./result.js";
 import { Text } from "./text.js";
 import { $, element, noted } from "./words.js";
@@ -38,21 +39,25 @@ export class SummaryView extends Result {
     this.body.replaceChildren(...nodes, whole.slice(end));
     list($(".findings", this.section), found);
     tally($(".tally", this.section), found, answer.sentences.length);
-    const made = answer.translation_model ? `${answer.model}, translated by ${answer.translation_model}` : answer.model;
+    trust($(".trust", this.section), answer.sentences.map(({ confidence }) => confidence));
+    const { model, translation_model: translator, timings_ms: { total } } = answer;
+    const seconds = number(total / 1000, { minimumFractionDigits: 1, maximumFractionDigits: 1 });
     // a score of 1 says that the sentence is the article's own
     const picked = !answer.translation_model && answer.sentences.every(({ evidence }) => evidence[0]?.score === 1);
     this.fine([
-      `By ${made} in ${(answer.timings_ms.total / 1000).toFixed(1)} s.`,
-      picked ? "Its sentences are picked from the article, not written." : "",
-      "Hover over a sentence, or tap it, to see its evidence.",
-      ...noted(answer.notes),
+      t(translator ? "summary.by-two" : "summary.by", { model, translator, seconds }),
+      picked ? t("summary.picked") : "",
+      t("summary.hover"),
+      ...noted(answer.notes.filter((note) => !isTrust(note))),
     ]);
   }
 
-  sentence({ start, end, text, original, evidence, flags }) {
-    const own = flags.map((flag) => ({ ...flag, start: flag.start - start, end: Math.min(flag.end, end) - start }));
+  sentence({ start, end, text, original, evidence, flags, from_memory: isRemembered }) {
+    const moved = (span) => ({ ...span, start: span.start - start, end: Math.min(span.end, end) - start });
+    const own = flags.map((flag) => ({ ...moved(flag), weakest: flag.weakest?.map(moved) }));
     const node = element("span", { className: "sentence" }, ...marked(new Text(text), own));
     if (original) node.title = original;
+    if (isRemembered) node.dataset.tag = t("rewrite.remembered");
     const light = (chosen) => {
       this.article.light(evidence);
       if (chosen) this.quote(evidence);
@@ -64,6 +69,6 @@ export class SummaryView extends Result {
   // The evidence in words, for who cannot see it lit: it is read out, and on a phone it is shown here.
   quote(evidence) {
     const quotes = evidence.map((span) => element("p", { dir: "auto" }, this.article.quote(span)));
-    this.evidence.replaceChildren(...(quotes.length ? quotes : [element("p", {}, "Nothing in the article supports this sentence.")]));
+    this.evidence.replaceChildren(...(quotes.length ? quotes : [element("p", {}, t("summary.unsupported"))]));
   }
 }

@@ -1,13 +1,14 @@
 // The translation: source and target side by side, a row for each sentence, in the order of the text.
 
-import { languageName } from "./choices.js";
+import { languageName, languageTitle } from "./choices.js";
 import { isUnfinished, translated } from "./draft.js";
 import { isTrust, list, marked, reachable, tally, trust } from "./flags.js";
 import { blocks } from "./kinds.js";
+import { number, t } from "./language.js";
 import { gaps } from "./parts.js";
 import { Result } from "./result.js";
 import { Text } from "./text.js";
-import { $, count, element, noted } from "./words.js";
+import { $, button, element, noted } from "./words.js";
 
 export class TranslationView extends Result {
   // `onEdit` hears of the row and the segment that the reader wants to write anew, where that can be done.
@@ -70,8 +71,9 @@ export class TranslationView extends Result {
     for (const old of this.body.querySelectorAll(".gap")) old.remove();
     for (const part of draft.parts) {
       for (const { start, end } of gaps(part, this.source)) {
-        const length = count(end - start, "character");
-        const words = part.state !== "running" ? `${length} not translated yet` : end < part.end ? "…" : `${length} to come`;
+        const count = end - start;
+        const coming = end < part.end ? "…" : t("translation.coming", { count });
+        const words = part.state === "running" ? coming : t("translation.missing", { count });
         this.body.insertBefore(element("p", { className: "gap" }, words), this.following(start));
       }
     }
@@ -95,11 +97,11 @@ export class TranslationView extends Result {
     const { source, target, via, model, ms, notes } = draft.about;
     const heads = $(".languages", this.section);
     heads.hidden = false;
-    [source, target].forEach((code, i) => { heads.children[i].textContent = languageName(code); });
-    const way = via ? ` by way of ${languageName(via)}` : "";
-    const took = isUnfinished(draft) ? "" : ` in ${(ms / 1000).toFixed(1)} s`;
+    [source, target].forEach((code, i) => { heads.children[i].textContent = languageTitle(code); });
+    const key = `translation.${via ? "via" : "from-to"}${isUnfinished(draft) ? "" : "-in"}`;
+    const seconds = number(ms / 1000, { minimumFractionDigits: 1, maximumFractionDigits: 1 });
     this.fine([
-      `From ${languageName(source)} to ${languageName(target)}${way}, by ${model}${took}.`,
+      t(key, { source: languageTitle(source), target: languageName(target), via: languageName(via ?? source), model, seconds }),
       ...noted(notes.filter((note) => !isTrust(note))),
     ]);
   }
@@ -122,15 +124,15 @@ export class TranslationView extends Result {
     const row = element("div", { className: "segment" }, from, ...(this.onEdit ? [this.pencil(() => this.onEdit(row, segment))] : []), to);
     row.dataset.start = source.start;
     row.classList.toggle("abstained", Boolean(abstained));
-    row.classList.toggle("edited", edited);
+    const isRemembered = segment.from_memory && !edited;
+    if (edited || isRemembered) to.dataset.tag = t(edited ? "rewrite.yours" : "rewrite.remembered");
     reachable(row, () => this.article.light(this.places(segment)), () => this.article.light([]));
     return row;
   }
 
   pencil(act) {
-    const made = element("button", { type: "button", className: "quiet edit", textContent: "✎", title: "Rewrite this sentence" });
-    made.setAttribute("aria-label", "Rewrite this sentence");
-    made.addEventListener("click", act);
+    const made = button("✎", act, { title: t("rewrite"), className: "quiet edit" });
+    made.setAttribute("aria-label", t("rewrite"));
     return made;
   }
 

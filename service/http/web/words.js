@@ -1,4 +1,6 @@
-// Small words: elements, names of languages, numbers with their nouns.
+// Small words: elements, names of languages, lists, a server's words as sentences.
+
+import { locale, t } from "./language.js";
 
 export const $ = (selector, within = document) => within.querySelector(selector);
 
@@ -8,21 +10,21 @@ export function element(name, properties = {}, ...children) {
   return made;
 }
 
-const names = new Intl.DisplayNames(["en"], { type: "language" });
+export function button(name, act, { title = "", className = "quiet" } = {}) {
+  const made = element("button", { type: "button", className, textContent: name, title });
+  made.addEventListener("click", act);
+  return made;
+}
 
 export function named(code) {
   try {
-    return names.of(code);
+    return new Intl.DisplayNames([locale], { type: "language" }).of(code);
   } catch {
     return code;
   }
 }
 
-export const number = (value) => value.toLocaleString("en");
-
-export const count = (value, noun) => `${number(value)} ${noun}${value === 1 ? "" : "s"}`;
-
-export const listed = (items) => new Intl.ListFormat("en").format(items);
+export const listed = (items) => new Intl.ListFormat(locale).format(items);
 
 export const short = (text, most) => (text.length > most ? `${text.slice(0, most).trimEnd()} …` : text);
 
@@ -30,13 +32,13 @@ export const short = (text, most) => (text.length > most ? `${text.slice(0, most
 export function sentence(words) {
   const [first] = words.split(/\s/, 1);
   const begun = /^\p{Ll}[\p{L}']*$/u.test(first) ? words[0].toUpperCase() + words.slice(1) : words;
-  return /[.!?…]$/.test(begun) ? begun : `${begun}.`;
+  return /[.!?…。！？]$/.test(begun) ? begun : `${begun}.`;
 }
 
 // The service's notes as sentences for a reader, who runs no command to get a better model.
 export const noted = (notes) =>
   notes.map((note) => sentence(note.replace(/; (\S+), named as `model`, is better(:.*)?$/s, (_, model, how) =>
-    how ? ". Whoever runs this server can add a better one" : `; ${model} is better (More options, Model)`)));
+    how ? `. ${t("note.ask")}` : `. ${t("note.better", { model })}`)));
 
 export function save(name, blob) {
   const link = element("a", { href: URL.createObjectURL(blob), download: name });

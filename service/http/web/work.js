@@ -1,13 +1,14 @@
 // Does what a draft asks for, step by step, and tells the views; whatever is done stays in the draft when a step fails.
 
-import { languageName, limits, takes } from "./choices.js";
+import { BROWSER, languageName, limits, takes } from "./choices.js";
 import { duration, lacksSource } from "./failures.js";
 import * as jobs from "./jobs.js";
+import * as keep from "./keep.js";
 import { plainMarkdown } from "./kinds.js";
+import { t } from "./language.js";
 import { leftover, place, progress, whole } from "./parts.js";
 import { Problem, post, stream } from "./service.js";
 import { Text } from "./text.js";
-import { count, named, number } from "./words.js";
 
 const LONG_CHARACTERS = 8000; // beyond these the work is done in jobs, which go on when this page is closed
 const TICK_S = 2; // before this nobody is told how long it will take
@@ -48,7 +49,7 @@ async function read(draft, how) {
   const isMarkup = draft.kind === "page" || draft.kind === "html";
   if (draft.kind === "markdown") draft.article.text = plainMarkdown(draft.raw);
   if (["markdown", "xml"].includes(draft.kind) || raw.length > (isMarkup ? limits.page : limits.request)) return;
-  how.say("Reading the article …");
+  how.say(t("status.reading"));
   const answer = await post("v1/clean", { [isMarkup ? "html" : "text"]: draft.raw }, how);
   const heading = answer.title ? `${answer.title}\n\n` : "";
   draft.article = {
@@ -63,15 +64,14 @@ async function read(draft, how) {
 // ---------------------------------------------------------------------- the summary
 
 async function summarize(draft, how) {
-  how.say("Summarizing …");
+  how.say(t("status.summarizing"));
   how.summary.start();
   try {
     draft.summary = await summaryIn(draft.asked.target, draft, how);
   } catch (error) {
     if (!lacksSource(error) || !draft.asked.target) throw error;
     draft.summary = await summaryIn("", draft, how); // which needs no translation
-    const into = languageName(draft.asked.target);
-    draft.summary.notes.push(`It is in the article's own language: the model cannot translate it into ${into}.`);
+    draft.summary.notes.push(t("summary.untranslated", { language: languageName(draft.asked.target) }));
   }
   how.summary.show(draft);
 }
@@ -164,8 +164,13 @@ function bodyOf(part, draft, text) {
 
 // What any text of the draft is translated with.
 export function taskFields(draft) {
-  const { target, glossary } = draft.asked;
-  return { target, ...modelFor(draft, "translate"), ...(glossary ? { glossary } : {}) };
+  return { target: draft.asked.target, ...modelFor(draft, "translate"), ...glossaryOf(draft) };
+}
+
+// The glossary that was chosen: its name, or the terms that this browser keeps.
+export function glossaryOf({ asked: { glossary, target } }) {
+  if (!glossary) return {};
+  return { glossary: glossary === BROWSER ? keep.terms()[target] ?? {} : glossary };
 }
 
 // Stop the jobs, and take what they have done; it is not shown yet.
@@ -215,11 +220,12 @@ class Progress {
     const gained = share - this.before;
     const left = gained > 0.02 && seconds > TICK_S ? (seconds / gained) * (1 - share) : 0;
     const how = [
-      total && `${number(done)} of ${count(total, "sentence")}`,
-      left > 1 && `about ${duration(left)} left`,
-      status === "queued" && performance.now() - this.begun > TICK_S * 1000 && "waiting for other work on the server",
-    ];
-    const into = `Translating into ${named(this.draft.asked.target)}`;
-    this.how.say(how.some(Boolean) ? `${into}: ${how.filter(Boolean).join(", ")}` : `${into} …`, share);
+      total && t("status.sentences", { done, count: total }),
+      left > 1 && t("status.left", { time: duration(left) }),
+      status === "queued" && performance.now() - this.begun > TICK_S * 1000 && t("status.queued"),
+    ].filter(Boolean);
+    const language = languageName(this.draft.asked.target);
+    const words = how.length ? t("status.progress", { language, how: how.join(", ") }) : t("status.translating", { language });
+    this.how.say(words, share);
   }
 }

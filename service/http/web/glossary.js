@@ -1,0 +1,113 @@
+// The glossary editor: terms that this browser keeps, and for whoever has a key those that the server keeps.
+
+import * as choices from "./choices.js";
+import { explain } from "./failures.js";
+import * as keep from "./keep.js";
+import { t } from "./language.js";
+import { get, post, request } from "./service.js";
+import { $, button, element } from "./words.js";
+
+const card = $("#terms");
+const [which, name, source, target] = ["which", "name", "source", "target"].map((each) => $(`#terms-${each}`));
+const rows = $("tbody", card);
+let how = {};
+
+// `saved` hears that the list of glossaries is another, and which one of them was edited.
+export function startGlossaries(saved) {
+  const close = async (edited) => {
+    await choices.fillGlossaries(how);
+    card.close();
+    saved(edited);
+  };
+  $(".close", card).addEventListener("click", () => card.close());
+  which.addEventListener("change", () => tried(load));
+  target.addEventListener("change", () => { if (isHere()) fill(keep.terms()[target.value]); });
+  $("#terms-add").addEventListener("click", () => add().focus());
+  $("form", card).addEventListener("submit", (event) => {
+    event.preventDefault();
+    tried(async () => close(await put()));
+  });
+  $("#terms-delete").addEventListener("click", () => tried(async () => {
+    if (isHere()) keep.keepTerms(target.value, {});
+    else await drop(which.value);
+    await close("");
+  }));
+}
+
+const isHere = () => which.value === choices.BROWSER;
+
+// `asking` is {key}.
+export async function open(asking) {
+  how = asking;
+  for (const [own, page] of [[source, $("#from")], [target, $("#target")]]) {
+    own.replaceChildren(...[...page.options].slice(1).map((option) => new Option(option.textContent, option.value)));
+    if (page.value && page.value !== "auto") own.value = page.value;
+  }
+  card.showModal();
+  await tried(async () => {
+    const stored = await choices.fillGlossaries(how);
+    which.replaceChildren(
+      new Option(t("glossary.browser"), choices.BROWSER),
+      ...stored.map((each) => new Option(each.name, each.id)),
+      ...(choices.isKnown ? [new Option(t("glossary.new"), "")] : []),
+    );
+    const chosen = $("#glossary").value;
+    which.value = chosen || choices.BROWSER;
+    await load();
+  });
+}
+
+async function tried(act) {
+  const problem = $(".problem", card);
+  problem.textContent = "";
+  await act().catch((error) => { problem.textContent = explain(error); });
+}
+
+// Show what the chosen glossary has; of several pairs of languages the first.
+async function load() {
+  $(".fine", card).textContent = t(isHere() ? "glossary.about.browser" : "glossary.about.server");
+  for (const part of card.querySelectorAll(".server")) part.hidden = isHere();
+  name.required = !isHere();
+  name.value = isHere() || !which.value ? "" : which.selectedOptions[0].textContent;
+  $("#terms-delete").hidden = !which.value;
+  if (isHere()) return fill(keep.terms()[target.value]);
+  if (!which.value) return fill();
+  const { dictionaries: [first] } = await get(`v1/glossaries/${which.value}`, how);
+  [source.value, target.value] = [first.source, first.target];
+  return fill(first.entries);
+}
+
+function fill(entries = {}) {
+  rows.replaceChildren();
+  for (const pair of Object.entries(entries)) add(...pair);
+  add();
+}
+
+function add(term = "", translation = "") {
+  const cells = [["glossary.term", term], ["glossary.translation", translation]].map(([label, value]) => {
+    const box = element("input", { value, dir: "auto", maxLength: 200 });
+    box.setAttribute("aria-label", t(label));
+    return box;
+  });
+  const remover = button("✕", () => row.remove(), { title: t("glossary.remove") });
+  remover.setAttribute("aria-label", t("glossary.remove"));
+  const row = element("tr", {}, ...[...cells, remover].map((each) => element("td", {}, each)));
+  rows.append(row);
+  return cells[0];
+}
+
+// Keep the terms; a glossary of the server is made anew, and the old one goes.
+async function put() {
+  const pairs = [...rows.rows].map((row) => [...row.querySelectorAll("input")].map(({ value }) => value.trim()));
+  const entries = Object.fromEntries(pairs.filter(([term, translation]) => term && translation));
+  if (isHere()) {
+    keep.keepTerms(target.value, entries);
+    return choices.BROWSER;
+  }
+  const fields = { name: name.value.trim(), source: source.value, target: target.value, entries };
+  const made = await post("v1/glossaries", fields, how);
+  if (which.value) await drop(which.value);
+  return made.id;
+}
+
+const drop = (id) => request(`v1/glossaries/${id}`, { method: "DELETE" }, how);

@@ -36,7 +36,7 @@ PLACES_TIMES = 2
 SPARE_THREADS = 16
 """Beyond those of work: what is quick, and the refusing of what is too much."""
 CROWDED_S = 1.0
-"""So long after the last moment at which several callers had requests, each of them works on one at a time."""
+"""So long after several callers had requests at the same time, one of each is worked on at a time."""
 CONNECTIONS = 1000
 """Of a worker; fewer where it may open few files, of which a connection takes up to three."""
 ANSWER_BYTES = 1 << 30
@@ -466,7 +466,7 @@ class TextTurns(Shares):
 
 
 class _Turn:
-    """One of `TextTurns.working`, which other threads of the same request have too, in copies of its context."""
+    """One of `TextTurns.working`; other threads of the same request have it too, in copies of its context."""
 
     def __init__(self, shares: TextTurns, caller: str):
         self._shares = shares
@@ -496,7 +496,7 @@ _TURN: ContextVar[_Turn | None] = ContextVar("turn", default=None)
 
 @contextmanager
 def idle() -> Iterator[None]:
-    """Give up the turn of `TextTurns.working`, if there is one, in this context, where there is only to wait."""
+    """Give up the turn of `TextTurns.working`, if there is one, in this context, which only waits."""
     turn = _TURN.get()
     if turn is None or not turn.end():
         yield

@@ -6,11 +6,14 @@ import subprocess
 import sys
 from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from models import cpu
 from models.engine.gpu import may_have_gpu
 from models.errors import InvalidInput
-from service.settings import Settings
+
+if TYPE_CHECKING:
+    from service.settings import Settings
 
 GPUS = (Path("/dev/nvidiactl"), Path("/dev/dxg"))
 """There is a GPU where one of these is: asking torch takes seconds."""
@@ -58,7 +61,7 @@ def select_card() -> None:
     os.environ.update({DEVICE: "cuda", VISIBLE: cards[number]})
 
 
-def server_workers(settings: Settings, *, devices: Sequence[Path] = GPUS, cards: int = 1) -> int:
+def server_workers(settings: "Settings", *, devices: Sequence[Path] = GPUS, cards: int = 1) -> int:
     """Return how many workers of a server the settings ask for, or suit this machine.
 
     Python reads and checks text on one core a process: enough for 20 to 50 articles a second. A GPU answers

@@ -22,7 +22,7 @@ from service.cli.session import Session
 from service.runtime import Runtime
 from service.settings import Settings
 
-BUNDLED = "dragoman/extractive"
+BUNDLED, TRANSLATOR = "dragoman/extractive", "dragoman/gemma3-270m-translate"
 
 
 @pytest.fixture
@@ -195,9 +195,9 @@ def test_models_check():
     class Damaged(FakeRuntime):
         def __init__(self, settings):
             super().__init__(settings)
-            self.store.problems = {BUNDLED: ["model.safetensors is not the file it should be"]}
+            self.store.problems = {TRANSLATOR: ["model.safetensors is not the file it should be"]}
 
-    done = dragoman("models", "check", BUNDLED, runtime=Damaged)
+    done = dragoman("models", "check", TRANSLATOR, runtime=Damaged)
     assert (done.exit_code, "not the file" in done.stdout) == (1, True)
     done = dragoman("models", "check", HUB_ONLY)
     told = f"{HUB_ONLY}: it is not here; `dragoman models pull {HUB_ONLY}` fetches it\n"

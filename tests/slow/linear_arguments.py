@@ -5,6 +5,7 @@ import inspect
 import sys
 import types
 import typing
+from collections import Counter
 from collections.abc import Callable, Collection, Hashable, Iterable, Mapping, Sequence, Set
 from datetime import UTC, datetime
 from functools import partial
@@ -108,6 +109,8 @@ def make(kind: Any, name: str, fed: Fed) -> Any:
         return _first_of(of, name, fed)
     if origin in (Mapping, dict):
         return {make(of[0], "", each): make(of[1], "", each) for each in pieces(fed)}
+    if origin is Counter:
+        return Counter(make(of[0], "", each) for each in pieces(fed))
     if origin is tuple and of[-1] is not Ellipsis:
         return tuple(make(each, "", fed) for each in of)
     if origin in _OF_MANY:

@@ -1,7 +1,7 @@
 """Callbacks of finished jobs: signed POST requests, retried until accepted or given up.
 
-Several are sent at a time, one per host, so a slow receiver delays only its own. Which ones are being sent is
-in memory only: after a crash they are sent again.
+Several are sent at a time, one per host, so a slow receiver delays only its own. Of several servers the one
+that claims a callback sends it; another does so again if that one has not noted the try in time.
 """
 
 import hashlib
@@ -24,7 +24,7 @@ from service.job_schemas import render_job
 from service.outbound import Destination, PinnedConnection, Resolve, resolve
 from service.settings import Settings
 from service.shares import CALLBACKS, CALLBACKS_OF_A_CALLER
-from service.store.jobs import Job, JobStore, PendingCallback
+from service.store.jobs import CallbackStatus, Job, JobStore, PendingCallback
 
 log = logging.getLogger(__name__)
 
@@ -33,6 +33,8 @@ WAITS_S = (5.0, 30.0, 180.0, 900.0)
 LONGEST_SLEEP_S = 60.0
 STORE_WAIT_S = 5.0
 """Until a store that could not be used is tried again."""
+LOOKUP_TIMEOUT_S = 30.0
+"""A name server that takes longer is a failure: the callback would be another server's before it is sent."""
 POST_TIMEOUT_S = 15.0
 """From the connection to the answer's head; a receiver that drips is cut off then."""
 SIGNATURE = "Dragoman-Signature"
@@ -108,11 +110,10 @@ class Callbacks:
     def _work(self) -> None:
         while (chosen := self._next()) is not None:
             try:
-                if (job := self._store.callback_job(chosen.number)) is not None:
-                    self._send(job)
-            except StoreUnavailable:  # which is in the log; it stays among those being sent meanwhile
-                with self._news:
-                    self._news.wait_for(lambda: self._closing, STORE_WAIT_S)
+                if (job := self._store.claim_callback(chosen.number)) is not None:
+                    self._note(job, self._send(job))
+            except StoreUnavailable:  # which is in the log
+                self._wait_for_store()
             finally:
                 with self._news:
                     del self._sending[chosen.number]
@@ -123,58 +124,72 @@ class Callbacks:
         with self._news:
             while not self._closing:
                 try:
-                    now = time.time()
-                    if (chosen := self._chosen(now)) is not None:
+                    if (chosen := self._chosen()) is not None:
                         self._sending[chosen.number] = chosen
                         return chosen
-                    due = self._store.next_callback_due(now)
-                    sleep_s = LONGEST_SLEEP_S if due is None else due - time.time()
+                    due_s = self._store.next_callback_s()
                 except StoreUnavailable:
-                    sleep_s = STORE_WAIT_S
-                self._news.wait(min(max(0.0, sleep_s), LONGEST_SLEEP_S))
+                    due_s = STORE_WAIT_S
+                self._news.wait(LONGEST_SLEEP_S if due_s is None else min(max(0.0, due_s), LONGEST_SLEEP_S))
         return None
 
-    def _chosen(self, now: float) -> PendingCallback | None:
+    def _chosen(self) -> PendingCallback | None:
         """The one due longest, of the caller with fewest under way, to a host that nothing is sent to now."""
         hosts = {urlsplit(each.url).hostname for each in self._sending.values()}
         under_way = Counter(each.caller for each in self._sending.values())
         free = (
             each
-            for each in self._store.due_callbacks(now)
+            for each in self._store.due_callbacks()
             if each.number not in self._sending
             and under_way[each.caller] < CALLBACKS_OF_A_CALLER
             and urlsplit(each.url).hostname not in hosts
         )
         return min(free, key=lambda each: under_way[each.caller], default=None)
 
-    def _send(self, job: Job) -> None:
+    def _send(self, job: Job) -> str | None:
+        """Send it; return why it was not taken, or None."""
         try:
-            failure = self._try(job)
+            return self._try(job)
         except InvalidInput as error:
-            failure = error.message
+            return error.message
         except (OSError, HTTPException) as error:
-            failure = f"{type(error).__name__}: {error}"
+            return f"{type(error).__name__}: {error}"
         except Exception as error:
             log.exception("the callback of job %s failed", job.id)
-            failure = repr(error)
-        if failure is None:
-            self._store.callback_tried(job, "delivered")
-            return
-        log.warning("the callback of job %s failed: %s", job.id, failure)
-        if job.callback_tries < len(self._waits_s):
-            self._store.callback_tried(job, "pending", time.time() + self._waits_s[job.callback_tries])
-        else:
-            self._store.callback_tried(job, "failed")
+            return repr(error)
+
+    def _note(self, job: Job, failure: str | None) -> None:
+        """Note a try once the store can be written, so that no other server sends what was delivered."""
+        status: CallbackStatus = "delivered"
+        wait_s = None
+        if failure is not None:
+            log.warning("the callback of job %s failed: %s", job.id, failure)
+            waits_s = self._waits_s[job.callback_tries : job.callback_tries + 1]
+            status, wait_s = ("pending", waits_s[0]) if waits_s else ("failed", None)
+        while True:
+            try:
+                return self._store.callback_tried(job, status, wait_s)
+            except StoreUnavailable:
+                if self._wait_for_store():
+                    return None
+
+    def _wait_for_store(self) -> bool:
+        """Wait until it may be tried again; True if all is over."""
+        with self._news:
+            return self._news.wait_for(lambda: self._closing, STORE_WAIT_S)
 
     def _try(self, job: Job) -> str | None:
-        """Send it; return why it was not taken, or None."""
+        begun = time.monotonic()
+        to = self.look_up(job.callback or "")
+        if time.monotonic() - begun > LOOKUP_TIMEOUT_S:
+            return "its host's address took too long to look up"
         body = render_job(job, self._retention_s).model_dump_json().encode()
         headers = {
             "Content-Type": "application/json",
             "User-Agent": f"dragoman/{version('dragoman')}",
             SIGNATURE: sign(self._secret, int(time.time()), body),
         }
-        status = post(self.look_up(job.callback or ""), body, headers, self._tls)
+        status = post(to, body, headers, self._tls)
         return None if 200 <= status < 300 else f"it was answered with {status}"
 
 

@@ -23,7 +23,7 @@ class StoreUnavailable(DragomanError):
         named = "" if file is None else f" ({file.name})"
         super().__init__(f"{kept}{named} cannot be used" + ("" if file is None else f": {why}"))
         self.where = why if file is None else f"in {file.parent}"
-        log.error("%s in %s cannot be used: %s", kept, file or "DRAGOMAN_DATABASE", reason)
+        log.error("%s%s cannot be used: %s", kept, "" if file is None else f" in {file}", reason)
 
 
 class PageUnavailable(DragomanError):

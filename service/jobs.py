@@ -1,7 +1,7 @@
 """Jobs: work that is accepted now and fetched later, stored in the database and done in small steps.
 
-Of several services with one data folder, only the holder of a lock file runs jobs. The others accept jobs,
-and take over when it ends. Knows no Flask.
+Of any number of services over one database, each claims jobs, and has one for as long as it says so every
+second. A service that dies says so no more, and another goes on with its jobs. Knows no Flask.
 """
 
 import logging
@@ -11,10 +11,7 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
-
-from filelock import FileLock, Timeout
 
 from models.driver import CancelToken, Driver, PendingGeneration
 from models.engine.protocol import Output
@@ -31,7 +28,6 @@ from service.long_texts import in_parts
 from service.options import DocumentForm
 from service.outbound import Resolve, resolve
 from service.shares import CALLER, JOB_WORKERS, idle
-from service.store.database import private
 from service.store.idempotency import IdempotencyStore
 from service.store.jobs import Job, JobCancelled, JobStore, NewJob
 from service.store.results import OutputKeys, StoredResult
@@ -42,12 +38,12 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-POLL_S = 0.25
-"""Between two looks at whether the models are loaded and the lock is free."""
-IDLE_S = 5.0
-"""Between two looks for jobs that another service with the same folder took, ..."""
-SHARED_IDLE_S = 0.5
-"""... or another worker of this one, which takes as many."""
+READY_S = 0.25
+"""Between two looks at whether the models are loaded."""
+LOOK_S = 1.0
+"""Between two looks at what other servers did: jobs that they took, cancelled, or left behind."""
+STORE_WAIT_S = 5.0
+"""Until a store that could not be used is tried again."""
 EXPIRE_EVERY_S = 60.0
 CLOSING_S = 8.0
 BATCH_SIZE = 8
@@ -56,7 +52,6 @@ TURN_S = 30.0
 """After so long a job waits again, if a caller waits who has none in work; what is done of it stays done."""
 TURN_TO_BEGINNING = 4.0
 """A job's turn is so many times as long, at least, as it took to begin, which it has to do again."""
-LOOK_FOR_TURNS_S = 1.0
 MOST_INTERRUPTIONS = 3
 """A job that ran each time the service, or its engines' process, died may be what it dies of."""
 SEGMENTS_KEPT_S = 0.5
@@ -75,17 +70,16 @@ class JobService:
         tls: ssl.SSLContext | None = None,
     ):
         settings = self._settings = runtime.settings
-        self.store = JobStore(settings)
+        self.store = JobStore(runtime.database, settings.results)
         self.idempotency = IdempotencyStore(runtime.database)
         self._runtime = runtime
         self._keys = OutputKeys(runtime.pool, runtime.store)
         self._callbacks = Callbacks(self.store, settings, waits_s=waits_s, resolve=resolve, tls=tls)
-        self._lock = FileLock(settings.data_dir / "jobs.lock", mode=0o600, thread_local=False)
-        self._shared = settings.workers > 1
+        self._at_once = 1 if settings.workers > 1 else JOB_WORKERS
         self._closing = threading.Event()
         self._waiting = threading.Semaphore(0)
         self._guard = threading.Lock()
-        self._running: dict[str, RunningJob] = {}
+        self._running: list[RunningJob] = []
         self._threads: list[threading.Thread] = []
 
     # ------------------------------------------------------------------ for callers
@@ -120,15 +114,15 @@ class JobService:
             self._cancelled(job)
 
     def start(self, ready: Callable[[], bool] = lambda: True) -> None:
-        """Begin to do jobs as soon as `ready` says so and the lock is free; return at once."""
+        """Begin to do jobs as soon as `ready` says so; return at once."""
         self._spawn(self._keep, "jobs", ready)
 
     def close(self) -> None:
-        """Stop working; what is not done goes on after the next start."""
+        """Stop working; what is not done is for others to go on with, or for the next start."""
         self._closing.set()
         for running in self._in_work():
             running.cancel.cancel()
-        self._waiting.release(JOB_WORKERS)
+        self._waiting.release(self._at_once)
         end = time.monotonic() + CLOSING_S
         self._callbacks.close(CLOSING_S)
         for thread in list(self._threads):
@@ -138,15 +132,14 @@ class JobService:
 
     def _cancelled(self, job: Job) -> None:
         """End the work on a job that the store has as cancelled."""
-        with self._guard:
-            running = self._running.get(job.id)
-        if running is not None:
-            running.cancel.cancel()
+        for running in self._in_work():
+            if running.job.id == job.id:
+                running.cancel.cancel()
         self._callbacks.wake()
 
     def _in_work(self) -> "list[RunningJob]":
         with self._guard:
-            return list(self._running.values())
+            return list(self._running)
 
     # ------------------------------------------------------------------ the keeper
 
@@ -156,68 +149,42 @@ class JobService:
         self._threads.append(thread)  # now: who closes joins what has begun
 
     def _keep(self, ready: Callable[[], bool]) -> None:
-        """Wait until work may begin, begin, and then forget old jobs now and then."""
+        """Wait until work may begin, begin, and then look after the jobs, and forget old ones."""
         while not ready():
-            if self._closing.wait(POLL_S):
+            if self._closing.wait(READY_S):
                 return
-        if not self._acquire():
-            return
-        try:
-            begun, expire_at = False, 0.0
-            while not self._closing.is_set():
-                try:
-                    if not begun:
-                        self.store.recover()
-                        self._callbacks.start()
-                        for i in range(JOB_WORKERS):
-                            self._spawn(self._work, f"job-{i}")
-                        begun = True
-                    if time.monotonic() >= expire_at:
-                        expire_at = time.monotonic() + EXPIRE_EVERY_S
-                        if expired := self.store.expire(time.time() - self._settings.job_retention_s):
-                            log.info("deleted %d old jobs", expired)
-                        self.idempotency.expire()
-                    if self._shared:
-                        self._hear_of_others()
-                    self._take_turns()
-                except StoreUnavailable:  # which is in the log
-                    self._closing.wait(EXPIRE_EVERY_S)
-                self._closing.wait(LOOK_FOR_TURNS_S)
-        finally:
-            own = threading.current_thread()  # not always the first: it may begin before it is listed
-            for thread in [thread for thread in self._threads if thread is not own]:
-                thread.join(CLOSING_S)
-            self._lock.release()
-
-    def _acquire(self) -> bool:
-        """Wait for the lock; False if it is closed before."""
+        self._callbacks.start()
+        for i in range(self._at_once):
+            self._spawn(self._work, f"job-{i}")
+        expire_at = 0.0
         while not self._closing.is_set():
             try:
-                private(Path(self._lock.lock_file))
-                self._lock.acquire(timeout=0)
-            except Timeout:
-                self._closing.wait(POLL_S)
-            except OSError as error:
-                log.error("jobs are waiting: %s", error)
-                self._closing.wait(EXPIRE_EVERY_S)
-            else:
-                return True
-        return False
+                self._renew_leases()
+                if recovered := self.store.recover():
+                    log.warning("%d jobs go on whose servers have not been heard of", recovered)
+                self._callbacks.wake()
+                self._take_turns()
+                if time.monotonic() >= expire_at:
+                    self.idempotency.expire()
+                    if expired := self.store.expire(self._settings.job_retention_s):
+                        log.info("deleted %d old jobs", expired)
+                    else:
+                        expire_at = time.monotonic() + EXPIRE_EVERY_S
+            except StoreUnavailable:  # which is in the log
+                self._closing.wait(STORE_WAIT_S)
+            self._closing.wait(LOOK_S)
 
-    def _hear_of_others(self) -> None:
-        """End the work on jobs that another worker cancelled, and have their callbacks sent."""
-        self._callbacks.wake()
-        if in_work := self._in_work():
-            numbers = self.store.running()
-            for running in in_work:
-                if running.job.number not in numbers:
-                    running.cancel.cancel()
+    def _renew_leases(self) -> None:
+        """Say that this service is alive; end the work on jobs that were cancelled, or are another's."""
+        if in_work := {running.job.lease or "": running for running in self._in_work()}:
+            for lease in in_work.keys() - self.store.renew(in_work.keys()):
+                in_work[lease].cancel.cancel()
 
     def _take_turns(self) -> None:
         """If all workers are busy and a caller waits who has none, end the turn that is longest over."""
         in_work = self._in_work()
         over = max(in_work, key=lambda running: running.over_s, default=None)
-        if over is None or over.over_s < 0 or len(in_work) < JOB_WORKERS:
+        if over is None or over.over_s < 0 or len(in_work) < self._at_once:
             return
         if self.store.someone_waits():
             log.info("job %s goes back to the queue, to let others run", over.job.id)
@@ -230,17 +197,17 @@ class JobService:
             try:
                 job = self.store.claim()
                 if job is None:
-                    self._waiting.acquire(timeout=SHARED_IDLE_S if self._shared else IDLE_S)
+                    self._waiting.acquire(timeout=LOOK_S)
                 else:
                     self._do(job)
             except StoreUnavailable:  # which is in the log
-                self._closing.wait(IDLE_S)
+                self._closing.wait(STORE_WAIT_S)
 
     def _do(self, job: Job) -> None:
         CALLER.set(job.caller)
         running = RunningJob(self._runtime, self.store, self._keys, job)
         with self._guard:
-            self._running[job.id] = running
+            self._running.append(running)
         if self._closing.is_set():
             running.cancel.cancel()
         try:
@@ -261,8 +228,7 @@ class JobService:
             self.store.end(job, tasks.failure(error, job.request_id).data)
         finally:
             with self._guard:
-                if self._running.get(job.id) is running:  # given back, it may run again already
-                    del self._running[job.id]
+                self._running.remove(running)
             self._callbacks.wake()
 
     def _give_back(self, job: Job, *, interrupted: bool = False) -> None:
@@ -272,8 +238,8 @@ class JobService:
                 self.store.requeue(job, interrupted=interrupted)
                 return
             except StoreUnavailable:
-                if self._closing.wait(IDLE_S):
-                    return  # it is found running at the next start
+                if self._closing.wait(STORE_WAIT_S):
+                    return  # its lease runs out
 
 
 class RunningJob:

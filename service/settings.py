@@ -160,6 +160,12 @@ class Settings(BaseSettings):
         description="A PostgreSQL database, version 15 or newer, for the data in place of a file in the data "
         "folder: `postgresql+psycopg://user:password@host/name` (needs the extra `postgresql`).",
     )
+    results: str | None = Field(
+        None,
+        pattern=r"^(/|(s3|gs)://)",
+        description="Where job results over 1 MiB are kept, in place of the database: a folder, `s3://...` "
+        "or `gs://...` (needs the extra `remote`). All servers over one database must have the same.",
+    )
     offline: bool = Field(False, description="Never contact the model hub.")
     device: Literal["auto", "cpu", "cuda"] = Field(
         "auto",

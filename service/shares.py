@@ -52,7 +52,7 @@ MAX_QUEUED_JOBS = 1000
 """Jobs in work or waiting; more are refused, except from a key that has none among them."""
 MAX_QUEUED_JOBS_PER_CALLER = 100
 JOB_WORKERS = 2
-"""Jobs that are worked on at the same time."""
+"""Jobs that a server works on at the same time; each of several workers works on one."""
 MAX_JOB_BYTES = 1 << 30
 """What the jobs of a key, or of an address without one, may keep."""
 GLOSSARY_BYTES = 64 << 20
@@ -157,7 +157,7 @@ SCARCE = (
     Scarce(
         "running",
         "jobs in work",
-        f"{JOB_WORKERS}",
+        f"{JOB_WORKERS}; from two workers on, one of each",
         "all while nobody else has one waiting",
         "they wait, callers in turn",
     ),
@@ -197,7 +197,11 @@ SCARCE = (
         "the caller's oldest go; 429",
     ),
     Scarce(
-        "callbacks", "callbacks being sent", f"{CALLBACKS}", f"{CALLBACKS_OF_A_CALLER}; one to a host", "wait"
+        "callbacks",
+        "callbacks being sent, of a worker",
+        f"{CALLBACKS}",
+        f"{CALLBACKS_OF_A_CALLER}; one to a host",
+        "wait",
     ),
 )
 

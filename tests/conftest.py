@@ -19,7 +19,7 @@ from typing import Any
 
 import pytest
 from compat_server import CompatServer
-from databases import PostgreSQL, program
+from databases import PostgreSQL, Redis, program
 from hub import Hub, point_here
 from hypothesis import HealthCheck
 from hypothesis import settings as hypothesis_settings
@@ -119,6 +119,16 @@ def postgresql() -> Iterator[PostgreSQL]:
         pytest.skip("PostgreSQL is not installed (Debian's package `postgresql`)")
     server = PostgreSQL()
     yield server
+    server.close()
+
+
+@pytest.fixture
+def redis_url() -> Iterator[str]:
+    """An empty Redis, as DRAGOMAN_LIMITS_STORAGE names it."""
+    if shutil.which("redis-server") is None:
+        pytest.skip("Redis is not installed (Debian's package `redis-server`)")
+    server = Redis()
+    yield server.url
     server.close()
 
 

@@ -2,13 +2,13 @@
 
 import json
 import re
-import shutil
 import subprocess
 from itertools import chain
 from pathlib import Path
 
 import pytest
 import yaml
+from cluster_servers import NGINX, nginx_configuration
 from http_fakes import FakeRuntime
 from prometheus_client.parser import text_string_to_metric_families
 
@@ -144,21 +144,10 @@ def test_nginx_takes_as_long_bodies_as_the_servers(app):
         assert bool(re.search(pattern, path)) == is_long, path
 
 
-@pytest.mark.skipif(
-    shutil.which("nginx", path="/usr/sbin:/usr/bin:/usr/local/sbin") is None, reason="no nginx"
-)
+@pytest.mark.skipif(NGINX is None, reason="no nginx")
 def test_nginx_reads_its_configuration(tmp_path):
-    nginx = shutil.which("nginx", path="/usr/sbin:/usr/bin:/usr/local/sbin")
-    text = (DEPLOY / "nginx.conf").read_text("utf-8")
-    text, servers = re.subn(r"dragoman-[12]:8080", "127.0.0.1:8080", text)  # names that resolve
-    assert servers == len(load(DEPLOY / "compose.gpu.yml")["services"])
-    folders = "".join(
-        f"{kind}_temp_path {tmp_path};\n" for kind in ("client_body", "proxy", "fastcgi", "scgi", "uwsgi")
-    )
-    text = text.replace("http {", f"pid {tmp_path}/pid;\nhttp {{\n{folders}", 1)
-    (tmp_path / "nginx.conf").write_text(text)
     done = subprocess.run(
-        [nginx, "-t", "-e", "stderr", "-c", tmp_path / "nginx.conf"],
+        [NGINX, "-t", "-e", "stderr", "-c", nginx_configuration(tmp_path, 8079, [8080, 8081])],
         capture_output=True,
         text=True,
         check=False,

@@ -19,7 +19,7 @@ from service.documents.formats import BINARY
 if TYPE_CHECKING:
     from service.store.database import Database
     from service.store.glossaries import Glossaries, Glossary
-    from service.store.jobs import Job
+    from service.store.jobs import Job, JobStore
     from service.store.tmx import TmxPair
     from service.store.translation_memory import TranslationMemory
 
@@ -262,6 +262,15 @@ def jobs() -> None:
     """List and show jobs of the HTTP interface, fetch their results, and cancel them."""
 
 
+@contextmanager
+def _jobs(session: Session, key_id: str | None) -> Iterator["JobStore"]:
+    from service.store.jobs import JobStore
+
+    with session.database() as database:
+        _caller(database, key_id)
+        yield JobStore(database, session.settings().results)
+
+
 @jobs.command("list", epilog="Example: dragoman jobs list --limit 5")
 @click.option("--limit", type=click.IntRange(1), default=20, show_default=True, help="At most so many.")
 @KEY
@@ -269,11 +278,8 @@ def jobs() -> None:
 @click.pass_obj
 def list_jobs(session: Session, limit: int, key_id: str | None, as_json: bool) -> None:
     """List the jobs, the newest first."""
-    from service.store.jobs import JobStore
-
-    with session.database() as database:
-        _caller(database, key_id)
-    _write_jobs(session, JobStore(session.settings()).page(key_id, limit=limit), as_json)
+    with _jobs(session, key_id) as store:
+        _write_jobs(session, store.page(key_id, limit=limit), as_json)
 
 
 @jobs.command("show", epilog="Example: dragoman jobs show 0d4c8f6f2b7f4d07a2f0f4b9a4a1d6a3 --json")
@@ -283,9 +289,8 @@ def list_jobs(session: Session, limit: int, key_id: str | None, as_json: bool) -
 @click.pass_obj
 def show_job(session: Session, job_id: str, key_id: str | None, as_json: bool) -> None:
     """Show how a job stands."""
-    from service.store.jobs import JobStore
-
-    job = JobStore(session.settings()).get(job_id, key_id)
+    with _jobs(session, key_id) as store:
+        job = store.get(job_id, key_id)
     _write_jobs(session, [job], as_json)
     if job.problem is not None and not as_json:
         note(f"error: {_detail(job.problem)}")
@@ -301,18 +306,17 @@ def show_job(session: Session, job_id: str, key_id: str | None, as_json: bool) -
 def result(session: Session, job_id: str, output: Path | None, key_id: str | None) -> None:
     """Print a job's result: the JSON that HTTP gives, or the translated document."""
     from service.errors import JobNotDone
-    from service.store.jobs import JobStore
 
-    store = JobStore(session.settings())
-    job = store.get(job_id, key_id)
-    if job.problem is not None:
-        raise DragomanError(f"the job failed: {_detail(job.problem)}")
-    if job.status != "done":
-        raise JobNotDone(f"the job is {job.status}")
-    found = store.open(job)
-    if output is None and PurePath(found.filename or "").suffix.lower() in BINARY:
-        raise click.UsageError(f"the result is a document: pass --output, such as {found.filename}")
-    data = b"".join(iter(found.read, b""))
+    with _jobs(session, key_id) as store:
+        job = store.get(job_id, key_id)
+        if job.problem is not None:
+            raise DragomanError(f"the job failed: {_detail(job.problem)}")
+        if job.status != "done":
+            raise JobNotDone(f"the job is {job.status}")
+        found = store.open(job)
+        if output is None and PurePath(found.filename or "").suffix.lower() in BINARY:
+            raise click.UsageError(f"the result is a document: pass --output, such as {found.filename}")
+        data = b"".join(iter(found.read, b""))
     if output is None:
         write(data.decode())
     else:
@@ -325,13 +329,11 @@ def result(session: Session, job_id: str, output: Path | None, key_id: str | Non
 @click.pass_obj
 def cancel(session: Session, job_id: str, key_id: str | None) -> None:
     """Cancel a job that has not ended; what it has done is kept for a week."""
-    from service.store.jobs import JobStore
-
-    store = JobStore(session.settings())
-    job = store.get(job_id, key_id)
-    if job.ended:
-        raise InvalidInput(f"the job has ended: it is {job.status}")
-    store.remove(job_id, key_id)
+    with _jobs(session, key_id) as store:
+        job = store.get(job_id, key_id)
+        if job.ended:
+            raise InvalidInput(f"the job has ended: it is {job.status}")
+        store.remove(job_id, key_id)
     note(f"cancelled job {job_id}")
 
 

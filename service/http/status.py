@@ -71,7 +71,8 @@ class Readiness:
             stages = [f"{name}: {stage}" for name, stage in self.stages().items()]
             return [*self._runtime.unready(), *stages] or [LOADING]
         reasons = self._runtime.unready()
-        return [*reasons, self._failure] if reasons and self._failure else reasons
+        reasons += [self._failure] if reasons and self._failure else []
+        return reasons + self._runtime.database.unready()
 
     def fallbacks(self) -> list[str]:
         """See `Runtime.fallbacks`."""
@@ -140,7 +141,7 @@ READYZ = Operation(
     method="GET",
     path="/readyz",
     tag="status",
-    summary="Say whether the models are loaded and their engines run",
+    summary="Say whether the models are loaded, their engines run, and the database answers",
     answers=(Ready,),
     errors=(NotReady,),
     public=True,

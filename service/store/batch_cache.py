@@ -17,12 +17,13 @@ from typing import Any
 
 from models.engine.protocol import Output
 from models.errors import DragomanError, InvalidInput
-from service.store.database import rows_in
 from service.store.results import JSON, PROBLEM, StoredResult, packed, unpacked
 
 VERSION = 1
 REMEMBERED_UNITS = 512
 """Outputs of so many units are remembered, of some hundred thousand sentences."""
+_KEYS_AT_ONCE = 500
+"""SQLite bounds the number of parameters."""
 
 _OUTPUTS = """
 CREATE TABLE outputs (key BLOB, unit INTEGER, body BLOB, PRIMARY KEY (key, unit)) STRICT, WITHOUT ROWID;
@@ -91,7 +92,7 @@ class OutputTable:
         query = (
             "SELECT key, body FROM outputs WHERE unit <= ? AND unit > ? AND key IN (%s) ORDER BY unit DESC"
         )
-        rows = rows_in(self._connection, query, keys, horizon, horizon - REMEMBERED_UNITS)
+        rows = _rows_in(self._connection, query, keys, horizon, horizon - REMEMBERED_UNITS)
         return {key: unpacked(body) for key, body in rows}
 
     def units(self) -> Iterator[tuple[int, dict[bytes, Output]]]:
@@ -279,7 +280,7 @@ class BatchCache:
 
     def _rows(self, query: str, keys: Sequence[bytes]) -> list[Any]:
         with self._lock:
-            return list(rows_in(self._connection, query, keys))
+            return list(_rows_in(self._connection, query, keys))
 
     def _set(self, name: str, value: float) -> None:
         self._connection.execute("INSERT OR REPLACE INTO numbers VALUES (?, ?)", (name, float(value)))
@@ -297,3 +298,10 @@ class BatchCache:
                 if isinstance(error, sqlite3.OperationalError):
                     raise CacheFailed(f"results cannot be kept: {error}") from error
                 raise
+
+
+def _rows_in(db: sqlite3.Connection, query: str, keys: Sequence[bytes], *before: object) -> Iterator[Any]:
+    """Yield the rows of a query whose parameters are `before`, and then the keys in `IN (%s)`."""
+    for start in range(0, len(keys), _KEYS_AT_ONCE):
+        some = keys[start : start + _KEYS_AT_ONCE]
+        yield from db.execute(query % ",".join("?" * len(some)), [*before, *some])

@@ -28,7 +28,14 @@ LOCK_TIMEOUT_S = 30.0
 """The longest wait for another's transaction."""
 CONNECTIONS = 32
 """The most of one process, each for as long as a transaction takes."""
-_AT_ONCE = 500
+_PATIENCE = {
+    "connect_timeout": "5",  # seconds, for a server that does not answer; the others, for one that is gone
+    "tcp_user_timeout": "20000",
+    "keepalives_idle": "10",
+    "keepalives_interval": "5",
+    "keepalives_count": "3",
+}
+"""What libpq is told where the URL of the database does not say it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,6 +59,7 @@ class Database:
         self._url = url
         self._lock = threading.Lock()
         self._engine: Engine | None = None
+        self._prepared: Engine | None = None
 
     @property
     def empty(self) -> bool:
@@ -93,6 +101,17 @@ class Database:
         """True if servers of several machines may share it."""
         return self._file is None
 
+    def unready(self) -> list[str]:
+        """The reason why a database on a server cannot be used now; empty when it can, and for a file."""
+        from sqlalchemy import select
+
+        try:
+            if self.is_remote:
+                self.read(select(1))
+        except StoreUnavailable as error:
+            return [error.message]
+        return []
+
     def run(self, statement: str, **values: object) -> Sequence[Any]:
         """Run an SQL statement; return the rows that it returns, if it does."""
         from sqlalchemy import text
@@ -113,26 +132,33 @@ class Database:
     def _opened(self) -> "Engine":
         with self._lock:
             if self._engine is None or not (self._file is None or self._file.exists()):
-                self._engine = self._open()
-            return self._engine
+                self._engine = self._new_engine()
+            engine = self._engine
+        if engine is not self._prepared:
+            # Without the lock: for a server that does not answer, each waits alone.
+            self._prepare(engine)
+            self._prepared = engine
+        return engine
 
-    def _open(self) -> "Engine":
-        from sqlalchemy import URL, create_engine, event
-
-        from service.store.migrations import is_current, migrate
-        from service.store.old_files import copy_old_files
+    def _new_engine(self) -> "Engine":
+        from sqlalchemy import URL, create_engine, event, make_url
 
         options: dict[str, Any] = {}
-        url = self._url or URL.create("sqlite", database=str(self._file))
-        if self._file is not None:
-            private(self._file)
-            with closing(sqlite3.connect(self._file, timeout=LOCK_TIMEOUT_S)) as file:
-                file.executescript("PRAGMA auto_vacuum = FULL; PRAGMA journal_mode = WAL;")
+        if self._url is None:
+            file = self.folder / FILE
+            private(file)
+            with closing(sqlite3.connect(file, timeout=LOCK_TIMEOUT_S)) as db:
+                db.executescript("PRAGMA auto_vacuum = FULL; PRAGMA journal_mode = WAL;")
+            url, begin = URL.create("sqlite", database=str(file)), "PRAGMA foreign_keys = ON"
             # A connection goes from thread to thread, and transactions begin as `_begin` says.
             arguments = {"timeout": LOCK_TIMEOUT_S, "check_same_thread": False, "isolation_level": None}
             options["connect_args"] = arguments
         else:
             import_extra("psycopg", what="DRAGOMAN_DATABASE", extra="postgresql")
+            url = make_url(self._url)
+            url = url.set(query=_PATIENCE | dict(url.query))
+            # A process that is stopped, or cut off, in a transaction does not hold up the others for long.
+            begin = f"SET lock_timeout = '{LOCK_TIMEOUT_S}s'; SET idle_in_transaction_session_timeout = '60s'"
             options["pool_pre_ping"] = True  # a database that was restarted is connected to anew
         engine = create_engine(
             url,
@@ -142,15 +168,24 @@ class Database:
             **options,
         )
         weakref.finalize(self, engine.dispose)
-        if self._file is not None:
-            event.listen(engine, "connect", lambda db, _: db.execute("PRAGMA foreign_keys = ON"))
+
+        @event.listens_for(engine, "connect")
+        def connected(db: Any, _: object) -> None:
+            db.execute(begin)
+            db.commit()
+
+        return engine
+
+    def _prepare(self, engine: "Engine") -> None:
+        from service.store.migrations import is_current, migrate
+        from service.store.old_files import copy_old_files
+
         with _begin(engine, write=False) as db:
             current = is_current(db)
         if not current:
             with _begin(engine, alone="schema") as db:
                 migrate(db)
         copy_old_files(self.folder, partial(_begin, engine))
-        return engine
 
 
 @contextmanager
@@ -178,78 +213,3 @@ def private(file: Path) -> None:
         with suppress(OSError):  # it does not exist, or another user's, which works as it is
             if each.stat().st_mode & 0o077:
                 each.chmod(0o600)
-
-
-# ---------------------------------------------------------------------- for what has a file of its own still
-
-
-class SqliteFile:
-    """One file, made at its first use. Threads may share it.
-
-    `kept` names the content in messages; `tables` are SQL that may run again and again. All methods raise
-    StoreUnavailable where SQLite raises.
-    """
-
-    def __init__(self, file: Path, kept: str, tables: str):
-        self.file = file
-        self._kept = kept
-        self._tables = tables
-        self._lock = threading.Lock()
-        self._prepared = False
-
-    @contextmanager
-    def transaction(self, *, write: bool = True) -> Iterator[sqlite3.Connection]:
-        """Open a connection in a transaction, which is committed unless something is raised."""
-        try:
-            with closing(self._connect()) as db:
-                db.execute("BEGIN IMMEDIATE" if write else "BEGIN")
-                yield db
-                db.execute("COMMIT")  # whoever raises closes the connection first, and so takes it back
-        except (sqlite3.Error, OSError) as error:
-            raise StoreUnavailable(self._kept, self.file, error) from error
-
-    def read(self, query: str, *values: object) -> list[Any]:
-        """Return the rows of one query."""
-        with self.transaction(write=False) as db:
-            return db.execute(query, values).fetchall()
-
-    def write(self, statement: str, *values: object) -> int:
-        """Run one statement; return how many rows it changed."""
-        with self.transaction() as db:
-            return db.execute(statement, values).rowcount
-
-    def piece(self, value: tuple[str, str], row: str, *values: object, start: int, size: int) -> bytes:
-        """Return a piece of a value, of a table and a column, in the row that a query gives.
-
-        What comes before it is not read. The query returns the row's id; b"" if it returns none.
-        """
-        with self.transaction(write=False) as db:
-            if (found := db.execute(row, values).fetchone()) is None:
-                return b""
-            with db.blobopen(*value, found[0], readonly=True) as blob:
-                blob.seek(start)
-                return blob.read(size)
-
-    def _connect(self) -> sqlite3.Connection:
-        with self._lock:
-            if not self._prepared or not self.file.exists():
-                private(self.file)
-                with closing(sqlite3.connect(self.file, timeout=LOCK_TIMEOUT_S)) as db:
-                    db.executescript(self._tables)
-                self._prepared = True
-        # A result is read while it is written to a socket, and who closes it then may be another thread.
-        db = sqlite3.connect(self.file, timeout=LOCK_TIMEOUT_S, isolation_level=None, check_same_thread=False)
-        db.execute("PRAGMA foreign_keys = ON")
-        return db
-
-
-def rows_in(
-    db: sqlite3.Connection, query: str, keys: Sequence[bytes | str], *before: object
-) -> Iterator[Any]:
-    """Yield the rows of a query whose parameters are `before`, and then the keys in `IN (%s)`.
-
-    The query runs for a few hundred keys at a time, as SQLite bounds the number of parameters.
-    """
-    for start in range(0, len(keys), _AT_ONCE):
-        some = keys[start : start + _AT_ONCE]
-        yield from db.execute(query % ",".join("?" * len(some)), [*before, *some])

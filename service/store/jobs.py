@@ -1,148 +1,73 @@
-"""Jobs in SQLite: requests, progress, results, and pending callbacks.
+"""Jobs in the database: requests, progress, results, and pending callbacks.
 
 An item (a text, page or document of a job) is stored as soon as it is done, and its text is deleted; when the
-job ends, all its texts are. For a single text, segments are stored until the whole is there. Runs nothing:
-reading a job needs no worker.
+job ends, all its texts are. For a single text, segments are stored until the whole is there. Whoever claims a
+job has it as long as the lease is renewed: then it is another's to claim, and nothing that the first one
+writes counts. Times are by the database's clock. Runs nothing: reading a job needs no worker.
 """
 
 import errno
 import json
 import os
 import secrets
-import sqlite3
-import time
 from bisect import bisect_right
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from itertools import accumulate
 from typing import Any, Literal
+
+from sqlalchemy import (
+    ColumnElement,
+    Connection,
+    Row,
+    Select,
+    Text,
+    Update,
+    bindparam,
+    case,
+    cast,
+    delete,
+    func,
+    insert,
+    literal,
+    null,
+    select,
+    update,
+)
 
 from models.engine.protocol import Output
 from models.errors import DragomanError, Overloaded
 from service.errors import StoreUnavailable, UnknownJob
-from service.settings import Settings
 from service.shares import MAX_JOB_BYTES, MAX_QUEUED_JOBS, MAX_QUEUED_JOBS_PER_CALLER, stored_shares
-from service.store.database import SqliteFile, rows_in
+from service.store import schema
+from service.store.database import Database
+from service.store.result_files import ResultFiles
 from service.store.results import JSON, StoredResult, TaskName, packed, unpacked
+from service.store.schema import job_item, job_output, job_segment
+from service.store.statements import now, piece, put, some_at_once, total
 
 Form = Literal["text", "html", "texts", "document"]
 Status = Literal["queued", "running", "done", "failed", "cancelled"]
 CallbackStatus = Literal["pending", "delivered", "failed"]
 
+LEASE_S = 20.0
+"""A job whose server has not been heard of for so long is another's to claim."""
+CALLBACK_LEASE_S = 60.0
+"""A callback that was claimed and not noted as tried for so long is another's to send."""
 PIECE_BYTES = 1 << 18
 """Of a result, read in one transaction."""
 ITEMS_AT_ONCE, SEGMENTS_AT_ONCE = 64, 512
 """Items, and segments, read or forgotten in one transaction: no other waits long."""
+EXPIRED_AT_ONCE = 20
+CLAIMS_AT_ONCE = 8
+"""Of a caller's jobs so many may be claimed at the same moment, each by another server."""
 
-_TABLES = """
-PRAGMA auto_vacuum = FULL;
-PRAGMA journal_mode = WAL;
-CREATE TABLE IF NOT EXISTS job (
-    number INTEGER PRIMARY KEY AUTOINCREMENT,
-    id TEXT NOT NULL UNIQUE,
-    owner TEXT,
-    task TEXT NOT NULL,
-    form TEXT NOT NULL,
-    options TEXT NOT NULL,
-    request_id TEXT NOT NULL,
-    status TEXT NOT NULL,
-    done INTEGER NOT NULL,
-    total INTEGER NOT NULL,
-    created REAL NOT NULL,
-    started REAL,
-    finished REAL,
-    problem BLOB,
-    interruptions INTEGER NOT NULL DEFAULT 0,
-    callback TEXT,
-    callback_status TEXT,
-    callback_tries INTEGER NOT NULL DEFAULT 0,
-    callback_due REAL,
-    caller TEXT NOT NULL DEFAULT '',
-    bytes INTEGER NOT NULL DEFAULT 0,
-    claimed REAL NOT NULL DEFAULT 0
-);
-CREATE INDEX IF NOT EXISTS job_status ON job (status, number);
-CREATE INDEX IF NOT EXISTS job_owner ON job (owner, number);
-CREATE INDEX IF NOT EXISTS job_caller ON job (caller, claimed);
-CREATE INDEX IF NOT EXISTS job_callback ON job (callback_due) WHERE callback_status = 'pending';
-CREATE TABLE IF NOT EXISTS item (
-    job INTEGER NOT NULL REFERENCES job ON DELETE CASCADE,
-    number INTEGER NOT NULL,
-    content,
-    data BLOB,
-    media_type TEXT,
-    filename TEXT,
-    notes TEXT,
-    PRIMARY KEY (job, number)
-);
-CREATE TABLE IF NOT EXISTS segment (
-    told INTEGER PRIMARY KEY AUTOINCREMENT,
-    job INTEGER NOT NULL REFERENCES job ON DELETE CASCADE,
-    number INTEGER NOT NULL,
-    body BLOB NOT NULL,
-    UNIQUE (job, number)
-);
-CREATE INDEX IF NOT EXISTS segment_told ON segment (job, told);
-CREATE TABLE IF NOT EXISTS kept (
-    job INTEGER NOT NULL REFERENCES job ON DELETE CASCADE,
-    key BLOB NOT NULL,
-    body BLOB NOT NULL,
-    PRIMARY KEY (job, key)
-);
-"""
-"""`kept` has the engines' outputs for items in work, so that an interruption does not lose them."""
-
-_JOB = (
-    "number, id, owner, task, form, options, request_id, status, done, total, created, started, finished, "
-    "problem, interruptions, callback, callback_status, callback_tries, caller"
-)
-_CLAIM = f"""
-UPDATE job SET status = 'running', started = coalesce(started, :now), claimed = :now
-WHERE number = (
-    SELECT first.number
-    FROM (SELECT caller, min(number) AS number FROM job WHERE status = 'queued' GROUP BY caller) AS first
-    JOIN job ON job.number = first.number
-    ORDER BY
-        (SELECT count(*) FROM job AS other WHERE status = 'running' AND other.caller = first.caller),
-        max(job.created, (SELECT max(claimed) FROM job AS other WHERE other.caller = first.caller)),
-        first.number
-    LIMIT 1
-)
-RETURNING {_JOB}
-"""  # noqa: S608 - of constants
-"""Callers take turns: first who has least in work, then who has waited longest since their own last turn."""
-_RECORD = """
-UPDATE item SET content = NULL, data = ?, media_type = ?, filename = ?, notes = ? WHERE job = ? AND number = ?
-"""
-_END = """
-UPDATE job SET status = ?, finished = ?, problem = ?,
-    callback_status = iif(callback IS NULL, NULL, 'pending'), callback_due = ?
-WHERE number = ? AND status IN ('queued', 'running')
-"""
-_HIDE = """
-UPDATE job SET id = 'forgotten-' || number, owner = '', caller = '', bytes = 0, finished = 0,
-    status = 'cancelled', callback_status = NULL
-WHERE number = ?
-"""
-_TELL = """
-INSERT OR REPLACE INTO segment (job, number, body) SELECT :job, :number, :body
-WHERE NOT EXISTS (SELECT 1 FROM segment WHERE job = :job AND number = :number AND body = :body)
-"""
-"""One that has changed comes after all others; one that is told again, after a restart, keeps its place."""
-_DROP_SEGMENTS = """
-DELETE FROM segment WHERE job = :job AND (SELECT form FROM job WHERE number = :job) != 'document'
-"""
-"""A document that comes back as a file has no other place for them."""
-_SOMEONE_WAITS = """
-SELECT 1 FROM job AS waiting WHERE status = 'queued' AND NOT EXISTS (
-    SELECT 1 FROM job AS other WHERE other.status = 'running' AND other.caller = waiting.caller
-) LIMIT 1
-"""
+_job, _item = schema.job.c, job_item.c
 
 
 class JobCancelled(DragomanError):
-    """The job was cancelled while it was worked on."""
+    """The job was cancelled while it was worked on, or another server has it."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -187,11 +112,14 @@ class Job:
     problem: bytes | None
     """A problem document, of a job that failed."""
     interruptions: int
-    """The number of times that the service died while it worked on this."""
+    """The number of times that a server died while it worked on this."""
     callback: str | None
     callback_status: CallbackStatus | None
     callback_tries: int
+    callback_due: float | None
     caller: str
+    lease: str | None
+    """Of the claim that runs it."""
 
     @property
     def ended(self) -> bool:
@@ -208,11 +136,70 @@ class PendingCallback:
     url: str
 
 
-class JobStore:
-    """The jobs in a data folder. It may be shared, by threads and by processes."""
+_COLUMNS = [_job[field.name] for field in fields(Job)]
+_WAITS = _job.status == "queued"
+_OVER = _job.status == "running", _job.lease_until < now()
+_PENDING = _job.callback_status == "pending"
+_WAITING: dict[str, Any] = {"status": "queued", "lease": None, "lease_until": None}
 
-    def __init__(self, settings: Settings):
-        self._database = SqliteFile(settings.data_dir / "jobs.sqlite", "the jobs", _TABLES)
+
+def _next_job() -> Select[Any]:
+    """Return the query for the job whose turn it is, which nobody else claims meanwhile.
+
+    Callers take turns: first who has least in work, then who has waited longest since their own last turn.
+    """
+    one, other, waiting = (schema.job.alias(name) for name in ("one", "other", "waiting"))
+    place = func.row_number().over(partition_by=one.c.caller, order_by=one.c.number).label("place")
+    queue = (
+        select(one.c.number, one.c.caller, one.c.created, place).where(one.c.status == "queued").subquery()
+    )
+    in_work = select(other.c.caller, func.count().label("jobs")).where(other.c.status == "running")
+    running = in_work.group_by(other.c.caller).subquery()
+    last = select(func.max(other.c.claimed)).where(other.c.caller == queue.c.caller).scalar_subquery()
+    return (
+        select(waiting.c.number)
+        .join(queue, queue.c.number == waiting.c.number)
+        .outerjoin(running, running.c.caller == queue.c.caller)
+        .where(waiting.c.status == "queued", queue.c.place <= CLAIMS_AT_ONCE)
+        .order_by(
+            queue.c.place + func.coalesce(running.c.jobs, 0),
+            case((queue.c.created > last, queue.c.created), else_=last),
+            queue.c.number,
+        )
+        .limit(1)
+        .with_for_update(of=waiting, skip_locked=True)
+    )
+
+
+_CLAIM = (
+    update(schema.job)
+    .where(_job.number == _next_job().scalar_subquery())
+    .values(
+        status="running",
+        lease=bindparam("new_lease"),
+        lease_until=now() + bindparam("lease_s"),
+        started=func.coalesce(_job.started, now()),
+        claimed=now(),
+    )
+    .returning(*_COLUMNS)
+)
+
+
+def _someone_waits() -> Select[Any]:
+    other = schema.job.alias()
+    in_work = select(other.c.number).where(other.c.status == "running", other.c.caller == _job.caller)
+    return select(_job.number).where(_WAITS, ~in_work.exists()).limit(1)
+
+
+class JobStore:
+    """The jobs in a database. It may be shared, by threads, processes and servers.
+
+    Large results are files at `place`, a folder or an address, if there is one.
+    """
+
+    def __init__(self, database: Database, place: str | None = None):
+        self._database = database
+        self._files = ResultFiles(place)
 
     # ------------------------------------------------------------------ for callers
 
@@ -221,31 +208,34 @@ class JobStore:
 
         One that is there under the id that was chosen is returned as it stands.
         """
-        total = len(new.contents)
-        done = sum(isinstance(content, StoredResult) for content in new.contents)
         size = sum(map(_size, new.contents))
-        job_id, own = new.id or secrets.token_hex(16), json.dumps(new.options)
-        row = (job_id, new.owner, new.task, new.form, own, new.request_id)
-        with self._database.transaction() as db:
+        row = {
+            "id": new.id or secrets.token_hex(16),
+            "owner": new.owner,
+            "caller": new.caller,
+            "task": new.task,
+            "form": new.form,
+            "options": json.dumps(new.options),
+            "request_id": new.request_id,
+            "status": "queued",
+            "done": sum(isinstance(content, StoredResult) for content in new.contents),
+            "total": len(new.contents),
+            "bytes": size,
+            "created": now(),
+            "interruptions": 0,
+            "claimed": 0.0,
+            "callback": new.callback,
+            "callback_tries": 0,
+        }
+        with self._database.transaction(alone=f"jobs of {new.owner}") as db:
             if new.id is not None:
                 with suppress(UnknownJob):
                     return _owned(db, new.id, new.owner)
             self._require_room(db, new, size)
-            number = db.execute(
-                "INSERT INTO job (id, owner, task, form, options, request_id, status, done, total, created, "
-                "callback, caller, bytes) VALUES (?, ?, ?, ?, ?, ?, 'queued', ?, ?, ?, ?, ?, ?)",
-                (*row, done, total, time.time(), new.callback, new.caller, size),
-            ).lastrowid
-            db.executemany(
-                "INSERT INTO item VALUES (?, ?, ?, ?, ?, ?, ?)",
-                (
-                    (number, i, None, c.data, c.media_type, c.filename, c.notes)
-                    if isinstance(c, StoredResult)
-                    else (number, i, c, None, None, None, None)
-                    for i, c in enumerate(new.contents)
-                ),
-            )
-            return _job(db.execute(f"SELECT {_JOB} FROM job WHERE number = ?", (number,)).fetchone())  # noqa: S608
+            made = _as_job(db.execute(insert(schema.job).values(row).returning(*_COLUMNS)).one())
+            items = [_new_item(made.number, i, content) for i, content in enumerate(new.contents)]
+            db.execute(insert(job_item), items)
+            return made
 
     def get(self, job_id: str, owner: str | None) -> Job:
         """Return one of the owner's jobs. Raises UnknownJob."""
@@ -254,70 +244,88 @@ class JobStore:
 
     def page(self, owner: str | None, *, limit: int, before: int | None = None) -> list[Job]:
         """Return the owner's jobs, the newest first; those with numbers below `before`."""
-        query = f"SELECT {_JOB} FROM job WHERE owner IS ? AND number < ? ORDER BY number DESC LIMIT ?"  # noqa: S608
-        most = 2**63 - 1 if before is None else before
-        return [_job(row) for row in self._database.read(query, owner, most, limit)]
+        query = select(*_COLUMNS).where(_job.owner == owner).order_by(_job.number.desc()).limit(limit)
+        if before is not None:
+            query = query.where(_job.number < before)
+        return [_as_job(row) for row in self._database.read(query)]
 
     def results(self, job: Job) -> Iterator[StoredResult]:
         """Yield the results of the job's items, in order, reading as it goes. Raises UnknownJob."""
-        total = job.total if job.form == "texts" else 1
+        columns = _item.number, _item.data, _item.file, _item.media_type, _item.filename, _item.notes
+        query = select(*columns).where(_item.job == job.number).order_by(_item.number).limit(ITEMS_AT_ONCE)
         number = -1
-        while number + 1 < total:
-            rows = self._database.read(
-                "SELECT number, data, media_type, filename, notes FROM item "
-                "WHERE job = ? AND number > ? ORDER BY number LIMIT ?",
-                *(job.number, number, ITEMS_AT_ONCE),
-            )
-            yield from (StoredResult(*row[1:]) for row in rows)
+        while number + 1 < (job.total if job.form == "texts" else 1):
+            rows = self._database.read(query.where(_item.number > number))
+            for _, data, file, *about in rows:
+                yield StoredResult(self._files.read(file) if file else data, *about)
             if not rows:
                 raise UnknownJob("the job was deleted while its results were read")
-            number = rows[-1][0]
+            number = rows[-1].number
 
     def open(self, job: Job, when_read: Callable[[], None] = lambda: None) -> "ResultFile":
         """Return the job's result as a file, which calls `when_read` once it was read. Raises UnknownJob."""
-        fields = "number, length(data), media_type, filename, notes"
-        rows = self._database.read(
-            f"SELECT {fields} FROM item WHERE job = ? ORDER BY number",  # noqa: S608 - of constants
-            job.number,
-        )
+        columns = _item.number, _item.size, _item.file, _item.media_type, _item.filename, _item.notes
+        rows = self._database.read(select(*columns).where(_item.job == job.number).order_by(_item.number))
         if not rows:
             raise UnknownJob("the job was deleted while its results were read")
-        return ResultFile(self._database, job, rows, when_read)
+
+        def read(item: Row[Any], start: int, size: int) -> bytes:
+            if item.file:
+                return self._files.read(item.file, start, start + size)
+            with self._database.transaction(write=False) as db:
+                own = _item.job == job.number, _item.number == item.number
+                return piece(db, _item.data, own, start, size)
+
+        return ResultFile(read, job.form, rows, when_read)
 
     def segments(self, job: Job, after: int) -> Iterator[tuple[int, bytes]]:
         """Yield the segments that were told after this place, each with its own, reading as it goes."""
-        query = "SELECT told, body FROM segment WHERE job = ? AND told > ? ORDER BY told LIMIT ?"
-        while rows := self._database.read(query, job.number, after, SEGMENTS_AT_ONCE):
+        told = job_segment.c.told
+        query = select(told, job_segment.c.body).where(job_segment.c.job == job.number)
+        query = query.order_by(told).limit(SEGMENTS_AT_ONCE)
+        while rows := self._database.read(query.where(told > after)):
             yield from rows
-            after = rows[-1][0]
+            after = rows[-1].told
 
     def remove(self, job_id: str, owner: str | None) -> Job:
         """Cancel a job that has not ended; forget one that has. Returns it as it was. Raises UnknownJob."""
         with self._database.transaction() as db:
             job = _owned(db, job_id, owner)
             if not job.ended:
-                _end(db, job.number, "cancelled", None)
+                unended = _job.number == job.number, _job.status.in_(("queued", "running"))
+                _end(db, unended, job, "cancelled", None)
         if job.ended:
             self.forget(job.number)
         return job
 
     def forget(self, number: int) -> None:
         """Forget a job, whatever its state. Nobody finds it from the beginning; its items go in pieces."""
-        self._database.write(_HIDE, number)
-        for table, most in (("item", ITEMS_AT_ONCE), ("segment", SEGMENTS_AT_ONCE)):
-            some = f"DELETE FROM {table} WHERE rowid IN (SELECT rowid FROM {table} WHERE job = ? LIMIT ?)"  # noqa: S608
-            while self._database.write(some, number, most):
-                pass
-        self._database.write("DELETE FROM job WHERE number = ?", number)
+        this = _job.number == number
+        hidden = {
+            "id": literal("forgotten-") + cast(_job.number, Text),
+            "owner": "",
+            "caller": "",
+            "bytes": 0,
+        }
+        ended = {"status": "cancelled", "finished": 0.0, "lease": None, "callback_status": None}
+        self._database.write(update(schema.job).where(this).values(hidden | ended))
+        files = select(_item.file).where(_item.job == number, _item.file.is_not(None))
+        self._files.remove(file for (file,) in self._database.read(files))
+        for table, most in ((job_item, ITEMS_AT_ONCE), (job_segment, SEGMENTS_AT_ONCE)):
+            of_job = table.c.job == number
+            some = select(table.c.number).where(of_job).order_by(table.c.number).limit(most)
+            while rows := self._database.read(some):
+                self._database.write(delete(table).where(of_job, table.c.number <= rows[-1].number))
+        self._database.write(delete(schema.job).where(this))
 
-    def _require_room(self, db: sqlite3.Connection, new: NewJob, size: int) -> None:
+    def _require_room(self, db: Connection, new: NewJob, size: int) -> None:
         """Raise Overloaded if the caller's share, or the whole queue, has no room for a job of `size` bytes.
 
         A full queue takes the first job of a key all the same, so that nobody's key is locked out by others.
         """
-        waiting = "SELECT count(*) FROM job WHERE status IN ('queued', 'running')"
-        (everybody_s,) = db.execute(waiting).fetchone()
-        (own,) = db.execute(f"{waiting} AND caller = ?", (new.caller,)).fetchone()
+        unended = _job.status.in_(("queued", "running"))
+        everybody_s = total(db, literal(1), unended)
+        own = total(db, literal(1), unended, _job.caller == new.caller)
         if own >= MAX_QUEUED_JOBS_PER_CALLER:
             raise Overloaded(
                 f"this caller already has {own} jobs waiting, of at most {MAX_QUEUED_JOBS_PER_CALLER}",
@@ -325,9 +333,8 @@ class JobStore:
             )
         if everybody_s >= MAX_QUEUED_JOBS and (own or new.owner is None):
             raise Overloaded(f"the queue is full: {everybody_s} jobs are waiting", retry_after_s=30.0)
-        for whose, which, value, share in stored_shares(new.caller, new.owner):
-            query = f"SELECT coalesce(sum(bytes), 0) FROM job WHERE {which} IS ?"  # noqa: S608 - of constants
-            (kept,) = db.execute(query, (value,)).fetchone()
+        for whose, column, value, share in stored_shares(new.caller, new.owner):
+            kept = total(db, _job.bytes, _job[column] == value)
             if kept + size > share * MAX_JOB_BYTES:
                 raise Overloaded(
                     f"the jobs of {whose} would keep {kept + size} bytes, of at most "
@@ -337,160 +344,172 @@ class JobStore:
 
     # ------------------------------------------------------------------ for workers
 
-    def recover(self) -> None:
-        """Put what ran when the service died back into the queue; to be called before anything runs."""
-        self._database.write(
-            "UPDATE job SET status = 'queued', interruptions = interruptions + 1 WHERE status = 'running'"
-        )
+    def recover(self) -> int:
+        """Let jobs wait again whose servers have not been heard of; returns how many."""
+        if not self._database.read(select(_job.number).where(*_OVER).limit(1)):
+            return 0  # without a write nobody is kept waiting for a look
+        over = schema.job.alias()
+        gone = select(over.c.number).where(over.c.status == "running", over.c.lease_until < now())
+        each = update(schema.job).where(_job.number.in_(gone.with_for_update(skip_locked=True)))
+        return self._database.write(each.values(**_WAITING, interruptions=_job.interruptions + 1))
 
     def claim(self) -> Job | None:
         """Return the next job that waits, which is running from now on."""
-        # Without a write nobody is kept waiting for a look.
-        if not self._database.read("SELECT 1 FROM job WHERE status = 'queued' LIMIT 1"):
+        if not self._database.read(select(_job.number).where(_WAITS).limit(1)):
             return None
         with self._database.transaction() as db:
-            rows = db.execute(_CLAIM, {"now": time.time()}).fetchall()
-            return _job(rows[0]) if rows else None
+            lease = {"new_lease": secrets.token_hex(8), "lease_s": LEASE_S}
+            row = db.execute(_CLAIM, lease).one_or_none()
+            return None if row is None else _as_job(row)
 
-    def running(self) -> set[int]:
-        """Return the numbers of the jobs that run."""
-        return {
-            number for (number,) in self._database.read("SELECT number FROM job WHERE status = 'running'")
-        }
+    def renew(self, leases: Collection[str]) -> set[str]:
+        """Say that jobs are in work still; returns the leases of those that nobody ended or claimed."""
+        own = update(schema.job).where(_job.status == "running", _job.lease.in_(leases))
+        with self._database.transaction() as db:
+            return set(db.scalars(own.values(lease_until=now() + LEASE_S).returning(_job.lease)))
 
     def someone_waits(self) -> bool:
         """Return True if a caller has jobs waiting, and none in work."""
-        return bool(self._database.read(_SOMEONE_WAITS))
+        return bool(self._database.read(_someone_waits()))
 
     def requeue(self, job: Job, *, interrupted: bool = False) -> None:
         """Let a running job wait again, `interrupted` if it may be to blame; what is done stays done."""
-        self._database.write(
-            "UPDATE job SET status = 'queued', claimed = ?, interruptions = interruptions + ? "
-            "WHERE number = ? AND status = 'running'",
-            *(time.time(), interrupted, job.number),
-        )
+        interruptions = _job.interruptions + int(interrupted)
+        self._database.write(_held(job).values(**_WAITING, claimed=now(), interruptions=interruptions))
 
     def pending(self, job: Job, *, after: int, limit: int) -> list[tuple[int, str | bytes]]:
         """Return the next items that are not done, of those with numbers above `after`: number and content.
 
         Raises JobCancelled; a cancelled job has forgotten what its items were.
         """
-        with self._database.transaction() as db:
-            _require_running(db, job)
-            return db.execute(
-                "SELECT number, content FROM item WHERE job = ? AND number > ? AND data IS NULL "
-                "ORDER BY number LIMIT ?",
-                (job.number, after, limit),
-            ).fetchall()
+        query = select(_item.number, _item.content).where(_item.job == job.number, _item.size.is_(None))
+        with self._database.transaction(write=False) as db:
+            if db.scalar(select(_job.lease).where(_job.number == job.number)) != job.lease:
+                raise _not_held()
+            rows = db.execute(query.where(_item.number > after).order_by(_item.number).limit(limit))
+            return [(i, content if job.form == "document" else content.decode()) for i, content in rows]
 
     def record(self, job: Job, results: Mapping[int, StoredResult]) -> None:
         """Keep items' results. Raises JobCancelled."""
-        with self._database.transaction() as db:
-            _require_running(db, job, getting_on=True)
-            db.executemany(
-                _RECORD,
-                [(r.data, r.media_type, r.filename, r.notes, job.number, i) for i, r in results.items()],
-            )
-            size = sum(len(result.data) for result in results.values())
-            more = len(results) if job.form == "texts" else 0
-            db.execute(
-                "UPDATE job SET bytes = bytes + ?, done = done + ? WHERE number = ?", (size, more, job.number)
-            )
-            db.execute("DELETE FROM kept WHERE job = ?", (job.number,))
+        size = sum(len(result.data) for result in results.values())
+        more = len(results) if job.form == "texts" else 0
+        files = self._files.add({i: each.data for i, each in results.items()})
+        rows = [{"this_item": i, **_columns(each, files.get(i))} for i, each in results.items()]
+        this = update(job_item).where(_item.job == job.number, _item.number == bindparam("this_item"))
+        try:
+            with self._database.transaction() as db:
+                _hold(db, job, interruptions=0, bytes=_job.bytes + size, done=_job.done + more)
+                db.execute(this.values(content=None), rows)
+                db.execute(delete(job_output).where(job_output.c.job == job.number))
+        except BaseException:
+            self._files.remove(files.values())
+            raise
 
     def progress(self, job: Job, done: int, total: int, segments: Mapping[int, bytes]) -> None:
-        """Say how far it is, and keep new segments. Raises JobCancelled."""
+        """Say how far it is, and keep new segments. Raises JobCancelled.
+
+        A segment that has changed comes after all others; one that is told again keeps its place.
+        """
+        told = job_segment.c
+        changed = told.job == job.number, told.number == bindparam("this"), told.body != bindparam("new")
         with self._database.transaction() as db:
-            _require_running(db, job)
-            db.execute("UPDATE job SET done = ?, total = ? WHERE number = ?", (done, total, job.number))
-            told = [{"job": job.number, "number": i, "body": body} for i, body in segments.items()]
-            db.executemany(_TELL, told)
+            _hold(db, job, done=done, total=total)
+            if segments:
+                db.execute(
+                    delete(job_segment).where(*changed), [{"this": i, "new": b} for i, b in segments.items()]
+                )
+                rows = [{"job": job.number, "number": i, "body": body} for i, body in segments.items()]
+                put(db, job_segment, rows)
 
     def outputs(self, job: Job, keys: Sequence[bytes]) -> dict[bytes, Output]:
         """Return those of a job's outputs that are kept."""
+        query = select(job_output.c.key, job_output.c.body).where(job_output.c.job == job.number)
         with self._database.transaction(write=False) as db:
-            rows = rows_in(db, "SELECT key, body FROM kept WHERE job = ? AND key IN (%s)", keys, job.number)
-            return {key: unpacked(body) for key, body in rows}
+            return {
+                key: unpacked(body)
+                for some in some_at_once(keys)
+                for key, body in db.execute(query.where(job_output.c.key.in_(some)))
+            }
 
     def keep_outputs(self, job: Job, outputs: Mapping[bytes, Output]) -> None:
         """Keep engines' outputs until the results are there. Raises JobCancelled."""
+        rows = [{"job": job.number, "key": key, "body": packed(each)} for key, each in outputs.items()]
         with self._database.transaction() as db:
-            _require_running(db, job, getting_on=True)
-            rows = [(job.number, key, packed(output)) for key, output in outputs.items()]
-            db.executemany("INSERT OR REPLACE INTO kept VALUES (?, ?, ?)", rows)
+            _hold(db, job, interruptions=0)
+            put(db, job_output, rows, change=("body",))
 
     def end(self, job: Job, problem: bytes | None = None) -> None:
-        """The job is done, or has failed for this problem; nothing happens if it was cancelled before."""
+        """The job is done, or has failed for this problem; nothing happens if it is not held any more."""
         with self._database.transaction() as db:
-            _end(db, job.number, "done" if problem is None else "failed", problem)
+            own = _job.number == job.number, _job.lease == job.lease
+            _end(db, own, job, "done" if problem is None else "failed", problem)
 
-    def expire(self, before: float) -> int:
-        """Forget the jobs that ended before this time; returns how many."""
-        rows = self._database.read("SELECT number FROM job WHERE finished < ?", before)
+    def expire(self, kept_s: float) -> int:
+        """Forget some jobs that ended this long ago; returns how many."""
+        ended = select(_job.number).where(_job.finished < now() - kept_s).limit(EXPIRED_AT_ONCE)
+        rows = self._database.read(ended)
         for (number,) in rows:
             self.forget(number)
         return len(rows)
 
     # ------------------------------------------------------------------ callbacks
 
-    def due_callbacks(self, now: float) -> list[PendingCallback]:
+    def due_callbacks(self) -> list[PendingCallback]:
         """Return the callbacks that are to be tried now, those due longest first."""
-        rows = self._database.read(
-            "SELECT number, caller, callback FROM job "
-            "WHERE callback_status = 'pending' AND callback_due <= ? ORDER BY callback_due",
-            now,
-        )
-        return [PendingCallback(*row) for row in rows]
+        due = select(_job.number, _job.caller, _job.callback).where(_PENDING, _job.callback_due <= now())
+        return [PendingCallback(*row) for row in self._database.read(due.order_by(_job.callback_due))]
 
-    def next_callback_due(self, after: float) -> float | None:
-        """Return the time of the next try, of the callbacks that are not due before `after`."""
-        ((due,),) = self._database.read(
-            "SELECT min(callback_due) FROM job WHERE callback_status = 'pending' AND callback_due > ?", after
-        )
-        return None if due is None else float(due)
+    def next_callback_s(self) -> float | None:
+        """Return the seconds until the next try, of the callbacks that are not due yet."""
+        first = func.min(_job.callback_due) - now()
+        ((wait_s,),) = self._database.read(select(first).where(_PENDING, _job.callback_due > now()))
+        return None if wait_s is None else float(wait_s)
 
-    def callback_job(self, number: int) -> Job | None:
-        """Return the job of a callback that is still to be sent; None if it was forgotten."""
-        query = f"SELECT {_JOB} FROM job WHERE number = ? AND callback_status = 'pending'"  # noqa: S608
-        rows = self._database.read(query, number)
-        return _job(rows[0]) if rows else None
+    def claim_callback(self, number: int) -> Job | None:
+        """Return the job of a callback that is due, which nobody else sends now; None if it is not due."""
+        this = update(schema.job).where(_job.number == number, _PENDING, _job.callback_due <= now())
+        with self._database.transaction() as db:
+            claimed = this.values(callback_due=now() + CALLBACK_LEASE_S).returning(*_COLUMNS)
+            row = db.execute(claimed).one_or_none()
+            return None if row is None else _as_job(row)
 
-    def callback_tried(self, job: Job, status: CallbackStatus, due: float | None = None) -> None:
-        """Note a try, and when the next one is due if it is pending still."""
-        self._database.write(
-            "UPDATE job SET callback_status = ?, callback_tries = callback_tries + 1, callback_due = ? "
-            "WHERE number = ?",
-            *(status, due, job.number),
-        )
+    def callback_tried(self, job: Job, status: CallbackStatus, wait_s: float | None = None) -> None:
+        """Note the try of a claimed callback, and when the next one is due if it is pending still."""
+        this = update(schema.job).where(_job.number == job.number, _job.callback_due == job.callback_due)
+        due = None if wait_s is None else now() + wait_s
+        tries = _job.callback_tries + 1
+        self._database.write(this.values(callback_status=status, callback_tries=tries, callback_due=due))
 
 
 class ResultFile:
-    """A job's result, read from the database by the piece: a client that reads slowly costs no more memory.
+    """A job's result, read by the piece: a client that reads slowly costs no more memory.
 
     Of many texts it is the JSON of all. Raises OSError if the job was deleted meanwhile.
     """
 
     def __init__(
         self,
-        database: SqliteFile,
-        job: Job,
-        items: Sequence[tuple[int, int | None, str, str | None, str]],
+        read: Callable[[Row[Any], int, int], bytes],
+        form: Form,
+        items: Sequence[Row[Any]],
         when_read: Callable[[], None],
     ):
-        self._database = database
-        self._job = job.number
+        self._read = read
         self._when_read = when_read
-        _, _, self.media_type, self.filename, self.notes = items[0]
-        self._parts: list[int | bytes] = [items[0][0]]
-        """Items by number, and what is between them."""
-        lengths = [items[0][1] or 0]
-        if job.form == "texts":
+        first = items[0]
+        self.media_type: str = first.media_type
+        self.filename: str | None = first.filename
+        self.notes: str = first.notes
+        self._parts: list[Row[Any] | bytes] = [items[0]]
+        """Items, and what is between them."""
+        lengths = [items[0].size or 0]
+        if form == "texts":
             self.media_type, self.filename, self.notes = JSON, None, ""
             self._parts, lengths = [], []
-            for i, (number, length, *_) in enumerate(items):
+            for i, item in enumerate(items):
                 before = b"," if i else b'{"results":['
-                self._parts += [before, b"null" if length is None else number]
-                lengths += [len(before), 4 if length is None else length]
+                self._parts += [before, b"null" if item.size is None else item]
+                lengths += [len(before), 4 if item.size is None else item.size]
             self._parts.append(b"]}")
             lengths.append(2)
         self._starts = list(accumulate(lengths, initial=0))
@@ -536,48 +555,69 @@ class ResultFile:
             position += most
         return piece
 
-    def _of_item(self, number: int, start: int, size: int) -> bytes:
-        row = "SELECT rowid FROM item WHERE job = ? AND number = ? AND length(data) >= ?"
+    def _of_item(self, item: Row[Any], start: int, size: int) -> bytes:
         try:
-            return self._database.piece(
-                ("item", "data"), row, self._job, number, start + size, start=start, size=size
-            )
+            return self._read(item, start, size)
         except StoreUnavailable as error:
             raise OSError(errno.EIO, error.message) from error
 
 
-def _job(row: tuple[object, ...]) -> Job:
-    fields = dict(zip(_JOB.split(", "), row, strict=True))
-    fields["options"] = json.loads(str(fields["options"]))
-    return Job(**fields)  # type: ignore[arg-type]
+def _as_job(row: Row[Any]) -> Job:
+    return Job(**{**row._asdict(), "options": json.loads(row.options)})
 
 
-def _owned(db: sqlite3.Connection, job_id: str, owner: str | None) -> Job:
-    row = db.execute(f"SELECT {_JOB} FROM job WHERE id = ? AND owner IS ?", (job_id, owner)).fetchone()  # noqa: S608
-    if row is None:
+def _owned(db: Connection, job_id: str, owner: str | None) -> Job:
+    query = select(*_COLUMNS).where(_job.id == job_id, _job.owner == owner)
+    if (row := db.execute(query).one_or_none()) is None:
         raise UnknownJob(f"unknown job: {job_id[:100]!r}")
-    return _job(row)
+    return _as_job(row)
 
 
-def _require_running(db: sqlite3.Connection, job: Job, *, getting_on: bool = False) -> None:
-    """Raise JobCancelled if it was; whatever gets on is not what the service died of."""
-    change = "interruptions = 0" if getting_on else "status = status"
-    running = f"UPDATE job SET {change} WHERE number = ? AND status = 'running'"  # noqa: S608
-    if not db.execute(running, (job.number,)).rowcount:
-        raise JobCancelled("the job was cancelled")
+def _held(job: Job) -> Update:
+    return update(schema.job).where(_job.number == job.number, _job.lease == job.lease)
 
 
-def _end(db: sqlite3.Connection, number: int, status: Status, problem: bytes | None) -> None:
-    now = time.time()
-    if db.execute(_END, (status, now, problem, now, number)).rowcount:
+def _hold(db: Connection, job: Job, **changes: Any) -> None:
+    """Renew a job's lease, and change the job. Raises JobCancelled if it is not held any more."""
+    if not db.execute(_held(job).values(lease_until=now() + LEASE_S, **changes)).rowcount:
+        raise _not_held()
+
+
+def _not_held() -> JobCancelled:
+    return JobCancelled("the job was cancelled, or another server has it")
+
+
+def _end(
+    db: Connection, which: Iterable[ColumnElement[bool]], job: Job, status: Status, problem: bytes | None
+) -> None:
+    ended = {"status": status, "finished": now(), "problem": problem, "lease": None, "callback_due": now()}
+    told = case((_job.callback.is_(None), null()), else_="pending")
+    if db.execute(update(schema.job).where(*which).values(**ended, callback_status=told)).rowcount:
+        of_job = _item.job == job.number
         # Not those done, whose texts are forgotten already: a row is written whole, its result too.
-        db.execute("UPDATE item SET content = NULL WHERE job = ? AND content IS NOT NULL", (number,))
-        db.execute("DELETE FROM kept WHERE job = ?", (number,))
-        if status == "done":
-            db.execute(_DROP_SEGMENTS, {"job": number})
-        of_job = "SELECT coalesce(sum(length({})), 0) FROM {} WHERE job = job.number"
-        kept = f"({of_job.format('data', 'item')}) + ({of_job.format('body', 'segment')})"
-        db.execute(f"UPDATE job SET bytes = {kept} WHERE number = ?", (number,))  # noqa: S608
+        db.execute(update(job_item).where(of_job, _item.content.is_not(None)).values(content=None))
+        db.execute(delete(job_output).where(job_output.c.job == job.number))
+        segments = job_segment.c.job == job.number
+        if status == "done" and job.form != "document":  # which has no other place for them
+            db.execute(delete(job_segment).where(segments))
+        kept = total(db, _item.size, of_job) + total(db, func.length(job_segment.c.body), segments)
+        db.execute(update(schema.job).where(_job.number == job.number).values(bytes=kept))
+
+
+def _new_item(number: int, i: int, content: str | bytes | StoredResult) -> dict[str, Any]:
+    sent = content.encode() if isinstance(content, str) else content
+    if isinstance(sent, StoredResult):
+        return {"job": number, "number": i, "content": None, **_columns(sent)}
+    return {"job": number, "number": i, "content": sent, **_NOT_DONE}
+
+
+def _columns(result: StoredResult, file: str | None = None) -> dict[str, Any]:
+    """Return the columns of an item that is done, whose result is in a file if there is one."""
+    about = {"media_type": result.media_type, "filename": result.filename, "notes": result.notes}
+    return {"size": len(result.data), "data": None if file else result.data, "file": file, **about}
+
+
+_NOT_DONE = dict.fromkeys(_columns(StoredResult(b"")))
 
 
 def _size(content: str | bytes | StoredResult) -> int:

@@ -23,22 +23,23 @@ _ROWS_AT_ONCE = 100
 
 Queries = tuple[tuple[Table, str], ...]
 
-JOBS: Queries = (
-    (
-        schema.job,
-        "SELECT number, id, owner, caller, task, form, options, request_id, "
-        "iif(status = 'running', 'queued', status) AS status, done, total, bytes, created, started, "
-        "finished, problem, interruptions, claimed, callback, callback_status, callback_tries, callback_due "
-        "FROM job ORDER BY number",
-    ),
-    (
-        schema.job_item,
-        "SELECT job, number, CAST(content AS BLOB) AS content, data, media_type, filename, notes FROM item",
-    ),
-    (schema.job_segment, "SELECT job, number, body FROM segment ORDER BY told"),
-    (schema.job_output, "SELECT job, key, body FROM kept"),
-)
 FILES: dict[str, Queries] = {
+    "jobs.sqlite": (
+        (
+            schema.job,
+            "SELECT number, id, owner, caller, task, form, options, request_id, "
+            "iif(status = 'running', 'queued', status) AS status, done, total, bytes, created, started, "
+            "finished, problem, interruptions, claimed, callback, callback_status, callback_tries, "
+            "callback_due FROM job ORDER BY number",
+        ),
+        (
+            schema.job_item,
+            "SELECT job, number, CAST(content AS BLOB) AS content, length(data) AS size, data, media_type, "
+            "filename, notes FROM item",
+        ),
+        (schema.job_segment, "SELECT job, number, body FROM segment ORDER BY told"),
+        (schema.job_output, "SELECT job, key, body FROM kept"),
+    ),
     "keys.sqlite": (
         (
             schema.api_key,
@@ -72,22 +73,21 @@ FILES: dict[str, Queries] = {
         ),
     ),
 }
-"""By file, the tables that get its rows and the queries that read them; with JOBS once jobs are moved."""
+"""By file, the tables that get its rows and the queries that read them."""
 
 
 def copy_old_files(
     folder: Path,
     transaction: Callable[[], AbstractContextManager[Connection]],
-    files: dict[str, Queries] = FILES,
 ) -> None:
     """Copy the old files of a folder, each in a transaction of its own. Raises StoreUnavailable."""
-    if not any((folder / name).exists() for name in files):
+    if not any((folder / name).exists() for name in FILES):
         return
     with FileLock(folder / "old_files.lock", mode=0o600):  # several processes may start at once
-        for file in filter(Path.exists, (folder / name for name in files)):
+        for file in filter(Path.exists, (folder / name for name in FILES)):
             try:
                 with closing(sqlite3.connect(file)) as old, transaction() as db:
-                    number = _copy(old, db, files[file.name])
+                    number = _copy(old, db, FILES[file.name])
             except sqlite3.Error as error:
                 raise StoreUnavailable("an older version's data", file, error) from error
             for each in file.parent.glob(f"{file.name}*"):  # -wal and -shm, which a killed process leaves

@@ -5,8 +5,10 @@ VERSION; a test compares the two.
 """
 
 from hashlib import blake2b
+from typing import Any
 
 from sqlalchemy import (
+    DDL,
     BigInteger,
     Boolean,
     Column,
@@ -19,6 +21,7 @@ from sqlalchemy import (
     Table,
     Text,
     UniqueConstraint,
+    event,
 )
 
 VERSION = "1"
@@ -160,8 +163,8 @@ job = Table(
     Column("problem", LargeBinary),
     Column("interruptions", Integer, nullable=False),
     Column("claimed", Double, nullable=False),
-    Column("server", Text),  # the one that runs it, ...
-    Column("lease_until", Double),  # ... unless it has not been heard of since
+    Column("lease", Text),  # of the claim that runs it, ...
+    Column("lease_until", Double),  # ... unless its server has not been heard of since
     Column("callback", Text),
     Column("callback_status", Text),
     Column("callback_tries", Integer, nullable=False),
@@ -184,11 +187,16 @@ job_item = Table(
     Column("job", _NUMBER, _of_job(), primary_key=True),
     Column("number", Integer, primary_key=True),
     Column("content", LargeBinary),  # a document, or a text in UTF-8; None once it is done
+    Column("size", BigInteger),  # of the result in bytes; None until it is done
     Column("data", LargeBinary),
+    Column("file", Text),  # the result's name at DRAGOMAN_RESULTS, in place of `data`
     Column("media_type", Text),
     Column("filename", Text),
     Column("notes", Text),
 )
+# What PostgreSQL does not compress is read by the piece.
+_UNCOMPRESSED: Any = DDL("ALTER TABLE job_item ALTER COLUMN data SET STORAGE EXTERNAL")  # type: ignore[no-untyped-call]
+event.listen(job_item, "after_create", _UNCOMPRESSED.execute_if(dialect="postgresql"))
 
 job_segment = Table(
     "job_segment",

@@ -4,11 +4,30 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from importlib import import_module
 from typing import Any, TypeVar
 
-from sqlalchemy import ColumnElement, Connection, Table, func, select
+from sqlalchemy import Column, ColumnElement, Connection, Double, Table, func, literal_column, select
+from sqlalchemy.ext.compiler import compiles
+from sqlalchemy.sql.functions import FunctionElement
 
 _AT_ONCE = 500
 
 T = TypeVar("T")
+
+
+class now(FunctionElement[float]):
+    """Seconds since 1970 by the database's clock, which all servers have in common."""
+
+    type = Double()
+    inherit_cache = True
+
+
+@compiles(now, "sqlite")
+def _sqlite_now(*_: object, **__: object) -> str:
+    return "((julianday('now') - 2440587.5) * 86400.0)"  # unixepoch('subsec') is of 2023
+
+
+@compiles(now, "postgresql")
+def _postgresql_now(*_: object, **__: object) -> str:
+    return "CAST(extract(epoch FROM clock_timestamp()) AS double precision)"
 
 
 def put(
@@ -29,6 +48,21 @@ def put(
 def total(db: Connection, column: ColumnElement[Any], *which: ColumnElement[bool]) -> int:
     """Return the sum of a column over the rows that these conditions choose."""
     return int(db.scalar(select(func.coalesce(func.sum(column), 0)).where(*which)) or 0)
+
+
+def piece(
+    db: Connection, column: Column[bytes | None], which: Iterable[ColumnElement[bool]], start: int, size: int
+) -> bytes:
+    """Return bytes of the value in one row, without reading what comes before them; b"" without a row."""
+    if db.dialect.name != "sqlite":
+        return db.scalar(select(func.substring(column, start + 1, size)).where(*which)) or b""
+    row = db.scalar(select(literal_column("rowid")).select_from(column.table).where(*which))
+    connection: Any = db.connection.driver_connection
+    if row is None or connection is None:
+        return b""
+    with connection.blobopen(str(column.table), column.name, row, readonly=True) as blob:
+        blob.seek(start)
+        return bytes(blob.read(size))
 
 
 def some_at_once(keys: Sequence[T]) -> Iterator[Sequence[T]]:

@@ -12,6 +12,7 @@ from service.cli.session import Session
 from service.http.app import create_app
 from service.runtime import Runtime
 from service.settings import Settings
+from service.store.database import Database
 from service.store.jobs import JobStore, NewJob
 from service.store.results import PROBLEM, StoredResult
 
@@ -104,7 +105,7 @@ def test_jobs(client: FlaskClient, tmp_path: Path) -> None:
     assert client.get(f"/v1/jobs/{own}").json["status"] == "cancelled"
     assert "it is cancelled" in dragoman("jobs", "cancel", own, code=2).stderr
 
-    store = JobStore(Settings())
+    store = JobStore(Database(Settings().data_dir))
     job = store.claim()
     store.record(job, {0: StoredResult(b'{"a":1}'), 1: StoredResult(b'{"b":2}', PROBLEM)})
     store.end(job)
@@ -114,7 +115,7 @@ def test_jobs(client: FlaskClient, tmp_path: Path) -> None:
 
 
 def test_results_of_documents_and_problems(client: FlaskClient, tmp_path: Path) -> None:
-    store = JobStore(Settings())
+    store = JobStore(Database(Settings().data_dir))
     new = NewJob(task="translate", form="document", options={}, contents=[b"PK"], request_id="r")
     document, failed = store.create(new).id, store.create(new).id
     store.record(job := store.claim(), {0: StoredResult(b"PK\xff", "application/x", "a.fr.docx")})

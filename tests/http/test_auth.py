@@ -6,10 +6,10 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
-import fakeredis
 import pytest
 from compat_runtime import CompatRuntime
 from compat_runtime import settings as compat_settings
+from databases import PostgreSQL
 from http_fakes import FakeRuntime, settings
 from openapi_spec_validator import OpenAPIV31SpecValidator
 from werkzeug.test import TestResponse
@@ -404,17 +404,9 @@ def test_use_without_a_limit_is_counted_too() -> None:
 # ---------------------------------------------------------------------- where it is counted
 
 
-def test_counts_in_redis_are_shared(monkeypatch: pytest.MonkeyPatch) -> None:
-    urls: list[str] = []
-    server = fakeredis.FakeServer()
-
-    def connect(url: str, **options: Any) -> fakeredis.FakeRedis:
-        urls.append(url)
-        return fakeredis.FakeRedis(server=server)
-
-    monkeypatch.setattr("redis.from_url", connect)
+def test_counts_in_redis_are_shared(redis_url: str) -> None:
     given = {
-        "limits_storage": "redis://a-host:6379/3",
+        "limits_storage": redis_url,
         "anonymous_rate_limit": "2/minute",
         "anonymous_daily_characters": len(TEXT),
     }
@@ -426,7 +418,6 @@ def test_counts_in_redis_are_shared(monkeypatch: pytest.MonkeyPatch) -> None:
     third = Service(**given | {"anonymous_rate_limit": None, "anonymous_daily_characters": len(TEXT) + 7})
     assert [third.work(json=failing).status_code for _ in range(2)] == [500, 500]
     assert third.client.get("/v2/usage").json["character_count"] == len(TEXT)
-    assert set(urls) == {"redis://a-host:6379/3"}
 
 
 def test_counts_in_a_database_are_those_of_all_its_servers(database_url: str | None) -> None:
@@ -439,6 +430,45 @@ def test_counts_in_a_database_are_those_of_all_its_servers(database_url: str | N
     assert second.work().status_code == (429 if is_shared else 200)
     assert second.work(json={"text": "a", "target": "fr"}).status_code == 429
     assert second.client.get("/v2/usage").json["character_count"] == len(TEXT)
+
+
+def test_what_is_made_at_one_server_holds_at_another_at_once(
+    tmp_path: Path, database_url: str | None
+) -> None:
+    first, second = (Service(database=database_url, data_dir=tmp_path, anonymous=False) for _ in range(2))
+    headers = {"X-API-Key": first.key()}
+    pair = {"source": "en", "target": "fr"}
+    capitals = {**pair, "name": "capitals", "entries": {"Vienna": "Vienne"}}
+    asked = {**pair, "text": TEXT, "glossary": "capitals"}
+    sentences = {**pair, "entries": {TEXT: "Les ministres se sont réunis."}}
+    for one, other in ((first, second), (second, first)):
+
+        def told(server: Service = other) -> tuple[int, Any]:
+            used = server.client.post("/v1/translate", json=asked, headers=headers).status_code
+            return used, server.client.get("/v1/memory", headers=headers).json["pairs"]
+
+        assert told() == (422, [])
+        assert one.client.post("/v1/glossaries", json=capitals, headers=headers).status_code == 201
+        assert one.client.post("/v1/memory", json=sentences, headers=headers).status_code == 201
+        assert told() == (200, [{**pair, "size": 1}])
+        assert one.client.delete("/v1/glossaries/capitals", headers=headers).status_code == 204
+        assert one.client.delete("/v1/memory", headers=headers).status_code == 204
+    second.runtime.keys.revoke(second.runtime.keys.all()[0].id)
+    assert first.client.get("/v1/memory", headers=headers).status_code == 403
+
+
+def test_a_database_that_is_away_is_a_problem_until_it_is_back(postgresql: PostgreSQL) -> None:
+    service = Service(database=postgresql.new_database())
+    key = service.key()
+    postgresql.stop()
+    try:
+        assert error(service.work(key=key)) == (503, "/problems/store-unavailable")
+        ready = service.client.get("/readyz")
+        assert (ready.status_code, ready.json["reasons"]) == (503, ["the database cannot be used"])
+    finally:
+        postgresql.start()
+    assert service.client.get("/readyz").status_code == 200
+    assert service.work(key=key).status_code == 200
 
 
 def test_a_storage_that_does_not_answer_is_a_problem() -> None:

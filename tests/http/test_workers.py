@@ -67,6 +67,7 @@ def mortal(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Workers]:
         callback_secret="0123456789abcdef",
         callback_private=True,
         hampers=str(folder / "hampers"),
+        LEASE_S=3.0,
     )
     yield server
     server.kill()
@@ -239,11 +240,22 @@ def test_a_killed_engine_is_a_clear_error_from_both_and_comes_back(mortal: Worke
 
 def test_jobs_of_a_killed_worker_are_done_by_the_other(mortal: Workers, receiver: CallbackReceiver) -> None:
     job = {"task": "summarize", "texts": ["!sleep", "abc"], "callback": receiver.url}
-    made = json.loads(mortal.request("POST", "/v1/jobs", json.dumps(job))[1])["id"]
-    until(lambda: b'"status":"running"' in mortal.request("GET", f"/v1/jobs/{made}")[1])
-    lock = mortal.data_dir / "jobs.lock"
-    (worker,) = [pid for pid in mortal.workers() if lock in _opened(pid)]
-    os.kill(worker, signal.SIGKILL)
+    victim, other = sorted(mortal.workers())
+    line = mortal.line(0)
+    os.kill(other, signal.SIGSTOP)  # so that the victim claims it
+    try:
+        line.request("POST", "/v1/jobs", json.dumps(job), {"Content-Type": "application/json"})
+        made = json.loads(line.getresponse().read())["id"]
+
+        def is_running() -> bool:
+            line.request("GET", f"/v1/jobs/{made}")
+            return b'"status":"running"' in line.getresponse().read()
+
+        until(is_running)
+    finally:
+        os.kill(other, signal.SIGCONT)
+    os.kill(victim, signal.SIGKILL)
+    line.close()
     until(lambda: b'"status":"done"' in mortal.request("GET", f"/v1/jobs/{made}")[1])
     until(lambda: receiver.told(made))
     until(lambda: len(mortal.workers()) == 2)

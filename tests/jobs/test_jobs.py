@@ -1,6 +1,5 @@
 """/v1/jobs over HTTP: what is handed in comes back as the direct route would have answered it."""
 
-import sqlite3
 import time
 from io import BytesIO
 
@@ -8,15 +7,19 @@ import docx
 import pytest
 from http_fakes import ERRORS, FakeRuntime, settings
 from job_client import ended, put, until, untimed
+from sqlalchemy import select
 
 from models.errors import ServerUnavailable
 from service.http.app import create_app
 from service.jobs import JobService
+from service.store.schema import job_item
 
 
 @pytest.fixture
-def runtime(tmp_path):
-    return FakeRuntime(settings(data_dir=tmp_path / "data"))
+def runtime(tmp_path, database_url):
+    runtime = FakeRuntime(settings(data_dir=tmp_path / "data", database=database_url))
+    yield runtime
+    runtime.database.close()
 
 
 @pytest.fixture
@@ -30,6 +33,12 @@ def jobs(runtime):
 @pytest.fixture
 def client(runtime, jobs):
     return create_app(runtime, jobs=jobs).test_client()
+
+
+@pytest.fixture
+def refusing(tmp_path):
+    """A client of a server that does not come to ask its database."""
+    return create_app(FakeRuntime(settings(data_dir=tmp_path))).test_client()
 
 
 @pytest.fixture(autouse=True)
@@ -111,15 +120,13 @@ def test_there_is_no_result_before_the_end(client):
     assert (result.status_code, result.json["type"]) == (409, "/problems/job-not-done")
 
 
-def test_what_was_sent_is_forgotten_when_it_is_done(client, jobs, tmp_path):
+def test_what_was_sent_is_forgotten_when_it_is_done(client, jobs, runtime):
+    contents = select(job_item.c.content)
     address = put(client, task="translate", text="a private matter", target="fr")
-    with sqlite3.connect(tmp_path / "data" / "jobs.sqlite") as db:
-        assert db.execute("SELECT content FROM item").fetchall() == [("a private matter",)]
-        jobs.start()
-        ended(client, address)
-        assert db.execute("SELECT content FROM item").fetchall() == [(None,)]
-    db.close()
-    assert (tmp_path / "data" / "jobs.sqlite").stat().st_mode & 0o077 == 0
+    assert runtime.database.read(contents) == [(b"a private matter",)]
+    jobs.start()
+    ended(client, address)
+    assert runtime.database.read(contents) == [(None,)]
 
 
 # ---------------------------------------------------------------------- documents
@@ -175,8 +182,8 @@ def test_a_document_is_summarized(client, jobs):
         ("a.txt", {"task": "summarize", "lenght": "short"}, "lenght"),
     ],
 )
-def test_a_wrong_form_is_refused(client, name, fields, field):
-    response = _send(client, "/v1/jobs", name, b"One.", **fields)
+def test_a_wrong_form_is_refused(refusing, name, fields, field):
+    response = _send(refusing, "/v1/jobs", name, b"One.", **fields)
     assert (response.status_code, response.json["field"]) == (422, field)
 
 
@@ -205,10 +212,10 @@ def test_a_wrong_form_is_refused(client, name, fields, field):
         ({"task": "summarize", "text": "a", "callback": "https://example.com"}, 422, "callback"),
     ],
 )
-def test_a_wrong_body_is_refused_and_nothing_is_kept(client, body, status, field):
-    response = client.post("/v1/jobs", json=body)
+def test_a_wrong_body_is_refused_and_nothing_is_kept(refusing, body, status, field):
+    response = refusing.post("/v1/jobs", json=body)
     assert (response.status_code, response.json["field"]) == (status, field)
-    assert client.get("/v1/jobs").json == {"jobs": []}
+    assert refusing.get("/v1/jobs").json == {"jobs": []}
 
 
 def test_more_is_taken_than_by_the_direct_route(client):
@@ -347,21 +354,6 @@ def test_a_stopped_runner_leaves_its_job_to_the_next(client, jobs, runtime):
     again.close()
 
 
-def test_of_two_services_with_one_folder_one_works(client, jobs, runtime):
-    jobs.start()
-    ended(client, put(client, task="summarize", text="One."))
-    other = JobService(runtime)
-    other.start()
-    running = put(client, task="summarize", text="!never")
-    until(lambda: runtime.tasks.engine.futures)
-    time.sleep(0.3)
-    assert client.get(running).json["status"] == "running", "the other one does not take it for its own"
-    assert len(runtime.tasks.engine.futures) == 1
-    jobs.close()
-    until(lambda: len(runtime.tasks.engine.futures) == 2)
-    other.close()
-
-
 def test_work_waits_for_the_models(client, jobs):
     loaded = False
     jobs.start(lambda: loaded)
@@ -375,8 +367,7 @@ def test_work_waits_for_the_models(client, jobs):
 def test_what_the_service_died_of_three_times_is_given_up(client, jobs):
     address = put(client, task="summarize", text="One.")
     for _ in range(3):
-        assert jobs.store.claim() is not None
-        jobs.store.recover()
+        jobs.store.requeue(jobs.store.claim(), interrupted=True)
     jobs.start()
     job = ended(client, address)
     assert (job["status"], job["problem"]["type"]) == ("failed", "/problems/engine-failed")

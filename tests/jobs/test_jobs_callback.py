@@ -15,13 +15,15 @@ import trustme
 from http_fakes import FakeRuntime, settings
 from job_client import ended, put, until
 from listener import Listener, body_of, send
+from sqlalchemy import update
 
 from models.errors import InvalidInput
 from service import callbacks
-from service.callbacks import destination, post
+from service.callbacks import LOOKUP_TIMEOUT_S, POST_TIMEOUT_S, destination, post
 from service.http.app import create_app
 from service.jobs import JobService
 from service.outbound import Destination
+from service.store import schema
 from service.store.jobs import JobStore
 
 SECRET = "a secret of sixteen characters"
@@ -201,10 +203,13 @@ def test_what_was_being_sent_at_a_kill_is_still_to_be_sent(open_with, silent):
     client, jobs = open_with()
     put(client, task="summarize", text="One.", callback=f"http://127.0.0.1:{silent.port}/")
     until(lambda: silent.connections)
-    again = JobStore(jobs._settings)  # as the next process finds it
-    [waiting] = again.due_callbacks(time.time())
-    job = again.callback_job(waiting.number)
+    again = JobStore(jobs._runtime.database)  # as another server finds it
+    assert again.due_callbacks() == [] and again.next_callback_s() > POST_TIMEOUT_S + LOOKUP_TIMEOUT_S
+    jobs._runtime.database.write(update(schema.job).values(callback_due=0.0))  # as if that time had passed
+    [waiting] = again.due_callbacks()
+    job = again.claim_callback(waiting.number)
     assert job is not None and (job.callback_status, job.callback_tries) == ("pending", 0)
+    assert again.claim_callback(waiting.number) is None
     silent.close()
 
 

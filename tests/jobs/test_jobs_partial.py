@@ -17,8 +17,10 @@ from service.jobs import JobService
 
 
 @pytest.fixture
-def runtime(tmp_path):
-    return TicketRuntime(settings(data_dir=tmp_path / "data"))
+def runtime(tmp_path, database_url):
+    runtime = TicketRuntime(settings(data_dir=tmp_path / "data", database=database_url))
+    yield runtime
+    runtime.database.close()
 
 
 @pytest.fixture

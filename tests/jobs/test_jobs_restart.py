@@ -10,6 +10,8 @@ from contextlib import closing
 from server_process import ServerProcess
 from waiting import until
 
+from service.store.database import FILE
+
 TEXTS = [f"The ferry of day {i} stayed in." for i in range(60)]
 LONG = " ".join(f"The ferry of day {i} stayed in the harbour of Sark." for i in range(60))
 IN_FLIGHT = 8
@@ -20,8 +22,8 @@ class JobServer(ServerProcess):
     program = "jobs_runtime.py"
 
     def __init__(self, folder, **given):
-        self.journal, self.database = folder / "journal.txt", folder / "data" / "jobs.sqlite"
-        super().__init__(folder, journal=str(self.journal), **given)
+        self.journal, self.database = folder / "journal.txt", folder / "data" / FILE
+        super().__init__(folder, journal=str(self.journal), LEASE_S=2.0, **given)
 
     def put(self, **body):
         response, answer = self.request("POST", "/v1/jobs", json.dumps(body))
@@ -55,9 +57,9 @@ def test_killed_jobs_go_on_and_do_nothing_twice(tmp_path):
     os.killpg(first.process.pid, signal.SIGKILL)
     first.process.wait(10)
     first.kill()
-    done = {TEXTS[i] for (i,) in _rows(first, "SELECT number FROM item WHERE data IS NOT NULL")}
+    done = {TEXTS[i] for (i,) in _rows(first, "SELECT number FROM job_item WHERE data IS NOT NULL")}
     assert IN_FLIGHT <= len(done) < len(TEXTS)
-    [(kept,)] = _rows(first, "SELECT count(*) FROM kept")
+    [(kept,)] = _rows(first, "SELECT count(*) FROM job_output")
     assert kept >= IN_FLIGHT
 
     second = JobServer(tmp_path)

@@ -3,17 +3,20 @@
 import sqlite3
 from collections import Counter
 from contextlib import closing
+from dataclasses import replace
 
 import pytest
 from http_fakes import FakeRuntime, settings
 from job_client import ended, put, until, untimed
 from jobs_runtime import JournalRuntime
+from places import ObjectStore
 
 from service import jobs, long_texts
-from service.errors import UnknownJob
+from service.errors import StoreUnavailable, UnknownJob
 from service.http.app import create_app
 from service.jobs import JobService
 from service.store import jobs as store
+from service.store.database import FILE
 from service.store.results import StoredResult
 
 ONE = {"task": "summarize", "text": "One."}
@@ -69,8 +72,8 @@ def test_each_caller_has_a_share_of_the_disk(tmp_path, monkeypatch):
     [first, last] = client.get("/v1/jobs", headers=keys["ann"]).json["jobs"]
     for job in (first, last):
         until(lambda: client.get(f"/v1/jobs/{job['id']}", headers=keys["ann"]).json["status"] == "done")  # noqa: B023
-    with closing(sqlite3.connect(tmp_path / "jobs.sqlite")) as db:
-        query = "SELECT bytes, (SELECT sum(length(data)) FROM item WHERE job = job.number) FROM job"
+    with closing(sqlite3.connect(tmp_path / FILE)) as db:
+        query = "SELECT bytes, (SELECT sum(length(data)) FROM job_item WHERE job = job.number) FROM job"
         rows = db.execute(f"{query} WHERE status = 'done'").fetchall()
     assert rows and all(kept == results for kept, results in rows)
     for job in (first, last):
@@ -79,10 +82,34 @@ def test_each_caller_has_a_share_of_the_disk(tmp_path, monkeypatch):
     service.close()
 
 
-@pytest.mark.parametrize("piece_bytes", [1, 7, 50])
-def test_a_result_is_read_in_pieces(tmp_path, monkeypatch, piece_bytes):
+@pytest.fixture(scope="module")
+def objects():
+    objects = ObjectStore()
+    objects.bucket("results")
+    with pytest.MonkeyPatch.context() as patch:
+        for name, value in {
+            "ENDPOINT_URL": objects.url,
+            "ACCESS_KEY_ID": "a",
+            "SECRET_ACCESS_KEY": "b",
+        }.items():
+            patch.setenv(f"AWS_{name}", value)
+        yield objects
+    objects.close()
+
+
+@pytest.mark.parametrize(
+    ("place", "piece_bytes"), [(None, 1), (None, 7), (None, 50), ("folder", 50), ("s3://results/jobs", 50)]
+)
+def test_a_result_is_read_in_pieces(database, monkeypatch, piece_bytes, place, tmp_path, objects):
     monkeypatch.setattr("service.store.jobs.PIECE_BYTES", piece_bytes)
-    kept = store.JobStore(settings(data_dir=tmp_path))
+    monkeypatch.setattr("service.store.result_files.LARGE_BYTES", 10)
+    folder = tmp_path / "new" / "folder"
+    kept = store.JobStore(database, str(folder) if place == "folder" else place)
+
+    def files() -> int:
+        return len(list(folder.iterdir()) if place == "folder" else objects.keys("results"))
+
+    before = 0 if place == "folder" else files()
 
     def done(form: store.Form, *results: bytes) -> store.Job:
         new = {"task": "summarize", "options": {}, "request_id": "", "form": form}
@@ -94,7 +121,9 @@ def test_a_result_is_read_in_pieces(tmp_path, monkeypatch, piece_bytes):
         return job
 
     texts, one = [b'{"a":%d}' % 10**i for i in range(9)], bytes(range(200))
-    many, document = kept.open(done("texts", *texts)), kept.open(job := done("document", one))
+    many, document = kept.open(all_texts := done("texts", *texts)), kept.open(job := done("document", one))
+    assert files() == before + (6 if place else 0)
+    assert [each.data for each in kept.results(replace(all_texts, total=9))] == texts
     heard: list[str] = []
     for file, whole in ((many, b'{"results":[' + b",".join(texts) + b"]}"), (document, one)):
         assert file.size == len(whole)
@@ -108,10 +137,25 @@ def test_a_result_is_read_in_pieces(tmp_path, monkeypatch, piece_bytes):
     cut.close()
     assert heard == []
     kept.forget(job.number)
-    done("document", one[::-1])  # which has the same place in the file
+    done("document", one[::-1])
     with pytest.raises(OSError, match="deleted"):
         while cut.read(10):
             pass
+    job = kept.create(store.NewJob(task="summarize", form="text", options={}, contents=["a"], request_id=""))
+    late = replace(kept.claim(), lease="another's")
+    with pytest.raises(store.JobCancelled):
+        kept.record(late, {0: StoredResult(one)})
+    kept.forget(job.number)
+    assert files() == before + (6 if place else 0), "what does not count leaves no file"
+
+
+def test_a_place_for_results_that_is_not_to_be_had(tmp_path, database):
+    (tmp_path / "file").touch()
+    kept = store.JobStore(database, str(tmp_path / "file" / "results"))
+    kept.create(store.NewJob(task="summarize", form="text", options={}, contents=["a"], request_id=""))
+    with pytest.raises(StoreUnavailable) as told:
+        kept.record(kept.claim(), {0: StoredResult(bytes(2 << 20))})
+    assert str(tmp_path) not in told.value.message
 
 
 # ---------------------------------------------------------------------- turns
@@ -152,7 +196,7 @@ def slow(tmp_path, monkeypatch):
     """One worker, not started, over an engine that takes its time; a turn is over as soon as it got on."""
     monkeypatch.setattr(jobs, "TURN_S", 0.0)
     monkeypatch.setattr(jobs, "TURN_TO_BEGINNING", 0.0)
-    monkeypatch.setattr(jobs, "LOOK_FOR_TURNS_S", 0.05)
+    monkeypatch.setattr(jobs, "LOOK_S", 0.05)
     monkeypatch.setattr(jobs, "JOB_WORKERS", 1)
     runtime = JournalRuntime(settings(data_dir=tmp_path), tmp_path / "journal", pause_s=0.03)
     service = JobService(runtime)
@@ -242,7 +286,7 @@ def test_results_are_read_and_forgotten_in_pieces(tmp_path, monkeypatch):
     job = service.store.get(address.rpartition("/")[2], None)
     reading = service.store.results(job)
     next(reading)
-    with closing(sqlite3.connect(tmp_path / "jobs.sqlite", isolation_level=None)) as db:
+    with closing(sqlite3.connect(tmp_path / FILE, isolation_level=None)) as db:
         db.execute("PRAGMA wal_checkpoint(TRUNCATE)")  # a reader in a transaction would hold it up
         assert db.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone() == (0, 0, 0)
     assert len(list(reading)) == 9
@@ -251,6 +295,7 @@ def test_results_are_read_and_forgotten_in_pieces(tmp_path, monkeypatch):
     assert client.delete(address).status_code == 204
     with pytest.raises(UnknownJob):
         list(reading)
-    with closing(sqlite3.connect(tmp_path / "jobs.sqlite")) as db:
-        assert [db.execute(f"SELECT count(*) FROM {t}").fetchone() for t in ("job", "item")] == [(0,), (0,)]
+    with closing(sqlite3.connect(tmp_path / FILE)) as db:
+        for table in ("job", "job_item"):
+            assert db.execute(f"SELECT count(*) FROM {table}").fetchone() == (0,)
     service.close()

@@ -41,7 +41,7 @@ def test_nobody_else_reads_what_is_kept(tmp_path):
     folder = tmp_path / "new" / "data"
     _filled(folder)
     modes = {file.name: oct(file.stat().st_mode & 0o777) for file in folder.iterdir()}
-    assert {"dragoman.db", "jobs.sqlite", "jobs.lock", "suggestions.jsonl"} <= set(modes)
+    assert {"dragoman.db", "suggestions.jsonl"} <= set(modes)
     assert set(modes.values()) == {"0o600"}, modes
     assert folder.stat().st_mode & 0o777 == 0o700
 

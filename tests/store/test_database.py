@@ -1,6 +1,7 @@
 """The one database: made once, brought to this version, and filled from the files that were there before."""
 
 import hashlib
+import socket
 import sqlite3
 import subprocess
 import sys
@@ -20,7 +21,7 @@ from service.store.database import FILE, Database
 from service.store.glossaries import Glossaries
 from service.store.idempotency import IdempotencyStore, KeptAnswer
 from service.store.keys import Keys
-from service.store.old_files import FILES, JOBS, copy_old_files
+from service.store.old_files import FILES, copy_old_files
 from service.store.tmx import TmxPair
 from service.store.translation_memory import TranslationMemory
 
@@ -119,6 +120,28 @@ def test_callers_do_not_learn_where_the_database_is(tmp_path, caplog):
     assert "127.0.0.1" in refused.value.where and "127.0.0.1" in caplog.text and "secret" not in caplog.text
 
 
+def test_a_server_that_does_not_answer_holds_up_each_alone(tmp_path):
+    pytest.importorskip("psycopg")
+    silent = socket.create_server(("127.0.0.1", 0))
+    silent.settimeout(30.0)
+    url = f"postgresql+psycopg://ann@127.0.0.1:{silent.getsockname()[1]}/a?connect_timeout=60&sslmode=disable"
+    database = Database(tmp_path, url)
+    with ThreadPoolExecutor(4) as pool:
+        asked = [pool.submit(Keys(database).all) for _ in range(4)]
+        with silent:
+            connected = [silent.accept()[0] for _ in asked]
+        for each in connected:
+            each.close()
+    assert all(isinstance(each.exception(), StoreUnavailable) for each in asked)
+
+
+def test_a_stopped_process_holds_up_no_other_for_ever(postgresql, tmp_path):
+    database = Database(tmp_path, postgresql.new_database())
+    names = "lock_timeout", "idle_in_transaction_session_timeout"
+    assert [database.run(f"SHOW {name}")[0][0] for name in names] == ["30s", "1min"]
+    database.close()
+
+
 # ---------------------------------------------------------------------- what was kept before
 
 OLD = {
@@ -214,10 +237,9 @@ def test_jobs_get_numbers_of_their_own_and_are_copied_once(database, tmp_path):
     others = {"owner": None, "caller": "", "task": "translate", "form": "text", "options": "{}", "bytes": 0}
     others |= {"request_id": "r", "status": "done", "done": 0, "total": 0, "created": 1.0, "interruptions": 0}
     database.write(insert(schema.job).values(id="other", claimed=0, callback_tries=0, **others))
-    files = {"jobs.sqlite": JOBS}
     for _ in range(2):  # the second time as after a kill between the copy and the new name
-        _old_files(tmp_path, *files)
-        copy_old_files(tmp_path, partial(database.transaction, alone="old files"), files)
+        _old_files(tmp_path, "jobs.sqlite")
+        copy_old_files(tmp_path, partial(database.transaction, alone="old files"))
     jobs = database.read(select(schema.job).order_by(schema.job.c.number))
     assert [(row.id, row.status, row.created) for row in jobs] == [
         ("other", "done", 1.0),
@@ -225,8 +247,8 @@ def test_jobs_get_numbers_of_their_own_and_are_copied_once(database, tmp_path):
         ("j9", "done", 2.5),
     ]
     numbers = {row.id: row.number for row in jobs}
-    items = {row.job: (row.content, row.data) for row in database.read(select(schema.job_item))}
-    assert items == {numbers["j7"]: ("é".encode(), None), numbers["j9"]: (None, b"\0\xff")}
+    items = {row.job: (row.content, row.size, row.data) for row in database.read(select(schema.job_item))}
+    assert items == {numbers["j7"]: ("é".encode(), None, None), numbers["j9"]: (None, 2, b"\0\xff")}
     (segment,) = database.read(select(schema.job_segment))
     assert (segment.job, segment.number, segment.body) == (numbers["j7"], 3, b"\1")
     assert [tuple(row) for row in database.read(select(schema.job_output))] == [(numbers["j7"], b"\2", b"\3")]

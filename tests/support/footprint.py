@@ -1,6 +1,7 @@
 """What a server holds: memory, descriptors, threads and files, over time, and whether that stays flat."""
 
 import contextlib
+import os
 import statistics
 import time
 from collections.abc import Sequence
@@ -86,6 +87,15 @@ def family(leader: int) -> list[int]:
                 if int(fields[3]) == leader and fields[0] != "Z":
                     found.append(int(path.name))
     return found
+
+
+def cpu_s(leaders: Sequence[int]) -> tuple[float, float, float]:
+    """CPU seconds so far of these sessions, of this process, and of the machine."""
+    stats = [Path(f"/proc/{pid}/stat").read_text() for leader in leaders for pid in family(leader)]
+    ticks = sum(sum(map(int, stat.rpartition(")")[2].split()[11:13])) for stat in stats)
+    machine = list(map(int, Path("/proc/stat").read_text().split("\n")[0].split()[1:9]))
+    hertz = os.sysconf("SC_CLK_TCK")
+    return ticks / hertz, time.process_time(), (sum(machine) - sum(machine[3:5])) / hertz
 
 
 def _resident_mb(pid: int) -> float:

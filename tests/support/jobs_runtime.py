@@ -17,6 +17,7 @@ from http_fakes import settings
 
 from models.engine.protocol import Generation, Output
 from service.settings import Settings
+from service.store import jobs
 
 
 class JournalEngine(FakeEngine):
@@ -48,5 +49,6 @@ class JournalRuntime(PooledRuntime):
 if __name__ == "__main__":
     given = json.loads(sys.argv[1])
     del given["closed"]
+    jobs.LEASE_S = given.pop("LEASE_S")
     journal, pause_s = Path(given.pop("journal")), given.pop("pause_s", 0.1)
     serve(settings(**given), lambda own, on_batch: JournalRuntime(own, journal, pause_s))

@@ -25,6 +25,7 @@ from service.engine_process import EngineProcess
 from service.engine_supervisor import ENGINES, EngineSupervisor
 from service.http.server import shared_state
 from service.settings import Settings
+from service.store import jobs
 
 COMMAND = (sys.executable, engine_program.__file__)
 
@@ -50,6 +51,7 @@ def main() -> None:
     given = json.loads(sys.argv[1])
     given.pop("closed")
     hampers = Path(given.pop("hampers", os.devnull))
+    jobs.LEASE_S = given.pop("LEASE_S", jobs.LEASE_S)
     wanted = settings(**given)
     shared = shared_state(wanted)
     assert shared.folder is not None

@@ -159,9 +159,9 @@ def servers(tmp_path, database_url, monkeypatch):
         )
         runtime.asked = []
 
-        def steps(request, runtime=runtime):
-            runtime.asked.append(request.text)
-            return runtime.tasks.summary(request)
+        def steps(request, *more, asked=runtime.asked, summary=runtime.tasks.summary):
+            asked.append(request.text)
+            return summary(request, *more)
 
         runtime.summarizer.steps = steps
         service = JobService(runtime)

@@ -325,6 +325,9 @@ class _Chunks(ChunkedReceiver):  # type: ignore[misc]
 class _Parser(HTTPRequestParser):  # type: ignore[misc]
     """A request on its way. Nothing of a body over its endpoint's limit is kept; the application refuses."""
 
+    path = ""
+    """Of one whose head cannot be read, which waitress logs if its client is gone."""
+
     def __init__(
         self,
         adj: Adjustments,

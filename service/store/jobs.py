@@ -345,12 +345,19 @@ class JobStore:
     # ------------------------------------------------------------------ for workers
 
     def recover(self) -> int:
-        """Let jobs wait again whose servers have not been heard of; returns how many."""
+        """Let jobs wait again whose servers have not been heard of; returns how many.
+
+        Those of a file's servers are processes of this machine, and known to be gone at once.
+        """
+        if not self._database.is_remote:
+            running = self._database.read(select(_job.lease).where(_job.status == "running"))
+            if gone := [lease for (lease,) in running if lease and not _is_alive(lease)]:
+                self._database.write(update(schema.job).where(_job.lease.in_(gone)).values(lease_until=0.0))
         if not self._database.read(select(_job.number).where(*_OVER).limit(1)):
             return 0  # without a write nobody is kept waiting for a look
         over = schema.job.alias()
-        gone = select(over.c.number).where(over.c.status == "running", over.c.lease_until < now())
-        each = update(schema.job).where(_job.number.in_(gone.with_for_update(skip_locked=True)))
+        lost = select(over.c.number).where(over.c.status == "running", over.c.lease_until < now())
+        each = update(schema.job).where(_job.number.in_(lost.with_for_update(skip_locked=True)))
         return self._database.write(each.values(**_WAITING, interruptions=_job.interruptions + 1))
 
     def claim(self) -> Job | None:
@@ -358,7 +365,7 @@ class JobStore:
         if not self._database.read(select(_job.number).where(_WAITS).limit(1)):
             return None
         with self._database.transaction() as db:
-            lease = {"new_lease": secrets.token_hex(8), "lease_s": LEASE_S}
+            lease = {"new_lease": f"{os.getpid()}-{secrets.token_hex(8)}", "lease_s": LEASE_S}
             row = db.execute(_CLAIM, lease).one_or_none()
             return None if row is None else _as_job(row)
 
@@ -571,6 +578,17 @@ def _owned(db: Connection, job_id: str, owner: str | None) -> Job:
     if (row := db.execute(query).one_or_none()) is None:
         raise UnknownJob(f"unknown job: {job_id[:100]!r}")
     return _as_job(row)
+
+
+def _is_alive(lease: str) -> bool:
+    """Return whether the process that has this lease runs, on this machine."""
+    try:
+        os.kill(int(lease.partition("-")[0]), 0)
+    except ProcessLookupError:
+        return False
+    except (PermissionError, ValueError):  # another user's; an older version's
+        pass
+    return True
 
 
 def _held(job: Job) -> Update:

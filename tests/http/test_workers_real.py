@@ -136,9 +136,6 @@ def test_a_memory_counts_for_the_other_at_once(server: TinyWorkers, clients: lis
     assert clients[1].translate_text(TEXT, source_lang="EN", target_lang="FR").text == KNOWN
     server.ask(1, "DELETE", "/v1/memory")
     assert server.translated(0) == before
-    server.ask(1, "POST", "/suggest", {"q": TEXT, "s": KNOWN, "api_key": server.key, **PAIR})
-    assert server.translated(0) == KNOWN
-    server.ask(0, "DELETE", "/v1/memory")
 
 
 # ------------------------------------------------------------------------------------- models

@@ -1,5 +1,6 @@
 """Several servers over one database: each job is one server's at a time, and outlives it."""
 
+import subprocess
 import threading
 from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
@@ -62,6 +63,20 @@ def test_each_job_is_claimed_once_and_callers_in_turn(stores):
     claimed = [job for some in of_threads(stores, claim_some) for job in some if job is not None]
     assert len(claimed) == len({job.number for job in claimed}) == len({job.lease for job in claimed}) >= 24
     assert Counter(job.caller for job in claimed)["bob"] == 10, "ann, who has more waiting, has no more turns"
+
+
+def test_a_job_of_a_killed_process_waits_for_no_lease_on_one_machine(stores, database_url, monkeypatch):
+    first, second = stores[:2]
+    with subprocess.Popen(["true"]) as ended_process:
+        pass
+    first.create(new())
+    with monkeypatch.context() as patched:
+        patched.setattr("os.getpid", lambda: ended_process.pid)
+        gone = first.claim()
+    assert second.recover() == (1 if database_url is None else 0)
+    first.create(new())
+    assert second.claim().id != gone.id or database_url is None
+    assert second.recover() == 0, "its own process runs"
 
 
 def test_a_job_whose_server_is_not_heard_of_is_another_s(stores, monkeypatch):

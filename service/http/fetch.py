@@ -20,7 +20,7 @@ from service.http.responses import file_response
 from service.http.run_request import RequestRunner
 from service.outbound import PORTS
 from service.shared import SharedState
-from service.shares import CALLER, FETCH, FETCHES, Shares
+from service.shares import CALLER, FETCH, FETCHES, Shares, idle
 from service.validation import STRICT, validated
 
 LONGEST_URL = 2000
@@ -66,7 +66,8 @@ class FetchViews:
         with self._work.place(), self._fetching.hold(CALLER.get()):
             url = validated(FetchBody, read_json(request)).url
             within_s = min(WHOLE_S, self._work.left_s())
-            name, data = fetch(url, "url", ports=tuple(PORTS.values()), within_s=within_s)
+            with idle():
+                name, data = fetch(url, "url", ports=tuple(PORTS.values()), within_s=within_s)
             if PurePath(name).suffix in FORMATS:
                 data = self._work.in_child(decode, data, field="url").encode()
         return file_response(data, "application/octet-stream", name)

@@ -36,7 +36,7 @@ from service.limits import job_limits
 from service.options import inputs
 from service.problems import Problem
 from service.shared import SharedState
-from service.shares import CALLER, LOOKUP, LOOKUPS, Shares
+from service.shares import CALLER, LOOKUP, LOOKUPS, Shares, idle
 from service.store.jobs import Form, Job, JobStore, NewJob
 from service.store.results import JSON, PROBLEM, StoredResult, TaskName
 from service.tasks import failure, request_maker
@@ -251,7 +251,7 @@ class Jobs:
     def _look_up_callback(self, job: Job) -> None:
         """Raise InvalidInput where it may not go. Beyond so many at once that is seen when it is sent."""
         try:
-            with self._looking_up.hold(CALLER.get()):
+            with self._looking_up.hold(CALLER.get()), idle():
                 self.service.look_up_callback(job)
         except Overloaded:
             return

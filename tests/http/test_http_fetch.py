@@ -21,6 +21,7 @@ def runtime(tmp_path):
 @pytest.fixture
 def client(runtime, monkeypatch):
     def get(url: str, to: Any, end: float) -> Any:
+        assert runtime.texts.held == 0, "its turn is another's meanwhile"
         if url.endswith("/gone"):
             raise PageUnavailable(f"{url} answers 410 Gone")
         if "/to?" in url:
@@ -32,8 +33,9 @@ def client(runtime, monkeypatch):
         yield client
 
 
-def test_a_page_comes_as_a_file_in_utf_8(client):
-    answer = client.post("/v1/fetch", json={"url": f"{PUBLIC}/news/today?x=1"})
+def test_a_page_comes_as_a_file_in_utf_8(client, runtime):
+    with runtime.texts.working("somebody"):
+        answer = client.post("/v1/fetch", json={"url": f"{PUBLIC}/news/today?x=1"})
     assert (answer.status_code, answer.data.decode()) == (200, PAGE)
     assert answer.headers["Content-Disposition"] == "attachment; filename=today.html"
     assert answer.mimetype == "application/octet-stream"  # no browser shows it as this server's own page

@@ -34,7 +34,7 @@ check: $(VENV)/installed
 # Three processes for two cores: a third of the time of tests is waiting, for other processes and for clocks.
 # The second time with Triton's interpreter: without a GPU the kernels run no other way.
 test: check
-	$(BIN)/python -m pytest -n 3 --dist loadfile --no-loadscope-reorder
+	$(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder
 	TRITON_INTERPRET=1 $(BIN)/python -m pytest -n 2 --maxschedchunk 1 tests/engine/test_native_kernels.py
 
 # Hours of what `make test` has in short: every kernel for every GPU, growth of the work with the text, mutated requests, a mixed load.

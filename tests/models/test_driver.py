@@ -9,6 +9,7 @@ from fake_pool import FakePool
 from hypothesis import given
 from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
+from waiting import until
 
 from models.driver import Driver, Turns, run, run_all, stream
 from models.engine.protocol import Decoding, EngineStats, Generation, Output
@@ -315,10 +316,12 @@ def test_the_next_round_waits_in_the_queue_once_all_of_this_one_runs(overlap, sl
     start = time.monotonic()
     for thread in threads:
         thread.start()
+    until(lambda: engine.futures)
     time.sleep(0.1)
     assert len(engine.futures) == 1, "nothing joins what waits"
     engine.queued = 0
     time.sleep(0.1)
+    until(lambda: len(engine.futures) >= submitted)
     assert len(engine.futures) == submitted
     engine.queued = 0
     while any(thread.is_alive() for thread in threads):

@@ -7,6 +7,7 @@ more is refused at once, or waits for a turn; turns go round the callers. Knows 
 
 import math
 import re
+import sys
 import threading
 import time
 from collections import Counter, OrderedDict, deque
@@ -448,7 +449,7 @@ class TextTurns(Shares):
             _TURN.reset(before)
 
     def _took(self, caller: str, amount: int) -> bool:
-        capacity = 0 if self._is_crowded() else MOST_WAITING
+        capacity = 0 if self._is_crowded() else sys.maxsize
         return self._counts.take(self._scarce.name, caller, amount, capacity=capacity, least=1)
 
     def _count(self, caller: str, change: int) -> None:

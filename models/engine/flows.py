@@ -12,7 +12,6 @@ from typing import Generic, Protocol, TypeVar
 MOST_WAITING = 4096
 """Of one flow, at one engine; a submission is taken whole as long as fewer than that wait."""
 
-
 MOST_REMEMBERED = 1000
 """Flows beyond those that wait whose turns are known, before those that do not matter are forgotten."""
 

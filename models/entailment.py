@@ -29,7 +29,8 @@ class Entailment:
     """A classifier of pairs and its tokenizer from one folder; one may be shared by threads.
 
     Runs no code from the folder. Raises ModelUnavailable if none of the model's labels is called entailment.
-    One thread does all of torch's work, as in `SentenceEncoder`.
+    One thread does all of torch's work: OpenMP keeps a team for each thread that computes, and those of
+    requests would stay for as long as their threads do.
     """
 
     auto_class = "AutoModelForSequenceClassification"

@@ -12,8 +12,8 @@ Kind = Literal["encoder-decoder", "causal", "server", "extractive", "entailment"
 """The kinds of models: the first three write, behind an engine; the others only read."""
 
 Weights = Literal["folder", "gguf", "elsewhere", "none"]
-"""Where models' weights are: in a folder in transformers' layout, in a GGUF file that llama.cpp runs, or
-behind somebody else's server."""
+"""Where models' weights are: in a folder in transformers' layout, in a GGUF file that llama.cpp runs, behind
+somebody else's server, or nowhere, since there are none."""
 
 InputFormat = Literal[
     "text",

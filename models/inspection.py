@@ -201,7 +201,8 @@ def _kind(config: Mapping[str, Any]) -> str | None:
         return "encoder-decoder"
     if "text_config" in config or any(name.endswith(("ForCausalLM", "LMHeadModel")) for name in names):
         return "causal"
-    return "encoder" if any(name.endswith("ForMaskedLM") for name in names) else None
+    is_encoder = model_type in ("bert", "roberta", "xlm-roberta", "mpnet", "distilbert")
+    return "encoder" if is_encoder or any(name.endswith("ForMaskedLM") for name in names) else None
 
 
 def _labelled(families: Sequence[str], folder: Path, languages: Languages) -> list[str]:

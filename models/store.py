@@ -226,10 +226,9 @@ class PreparedFolder:
 
     def _write(self, folder: Path) -> None:
         own = [path for path in sorted(folder.rglob("*")) if path.is_file() and path.name != DONE]
-        named = {str(path.relative_to(folder)): path for path in own}
         facts = {
-            name: [(stat := path.stat()).st_size, stat.st_mtime_ns, digest([path])]
-            for name, path in named.items()
+            str(path.relative_to(folder)): [(stat := path.stat()).st_size, stat.st_mtime_ns, digest([path])]
+            for path in own
         }
         part = folder / f"{DONE}.part"
         part.write_text(json.dumps({"revision": self.revision, "files": facts}), "utf-8")
@@ -239,7 +238,7 @@ class PreparedFolder:
         """What is wrong, and whether a file has another time but is what it was."""
         wrong, moved = [], False
         for name, (size, time_ns, sha256) in record.items():
-            file = self.folder / name  # or one elsewhere, by its whole path
+            file = self.folder / name
             if not file.is_file():
                 wrong.append(f"{file.name} is missing")
                 continue

@@ -53,22 +53,15 @@ class Tokenizer:
 
 
 class RustTokenizer(Tokenizer):
-    """A tokenizer that is all in the library tokenizers. `max_tokens` cuts what it reads, if given."""
+    """A tokenizer that is all in the library tokenizers."""
 
-    def __init__(self, folder: Path, facts: Mapping[str, Any], max_tokens: int | None = None):
+    def __init__(self, folder: Path, facts: Mapping[str, Any]):
         import tokenizers
 
         super().__init__(facts)
         self._rust = tokenizers.Tokenizer.from_file(str(folder / RUST))
         self._rust.no_padding()
         self._rust.no_truncation()
-        self._folder, self._facts = folder, facts
-        if max_tokens is not None:
-            self._rust.enable_truncation(max_tokens)
-
-    def cut(self, max_tokens: int) -> "RustTokenizer":
-        """Return one that reads no more than so many tokens of a text, special ones included."""
-        return RustTokenizer(self._folder, self._facts, max_tokens)
 
     def __call__(self, text: str, *, add_special_tokens: bool = True, verbose: bool = False) -> Encoded:
         return Encoded(self._rust.encode(text, add_special_tokens=add_special_tokens).ids)

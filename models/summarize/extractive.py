@@ -45,7 +45,9 @@ _RELATIVES = (
 _LAST_RELATIVE = re.compile(rf",(?= (?:{_RELATIVES.replace(' ', '|')})\b[^,]*$)", re.IGNORECASE)
 _SEMICOLON = re.compile(";")
 _DASH = re.compile(r" [–—-] ")
-_KEPT = re.compile(r"\b(?:if|unless|allegedly|reportedly|may|might|si|wenn|falls|se|если)\b", re.IGNORECASE)
+_KEPT = re.compile(
+    r"\b(?:if|unless|until|till|пока|allegedly|reportedly|may|might|si|wenn|falls|se|если)\b", re.IGNORECASE
+)
 _ABBREVIATION = re.compile(
     r"(?:(?:^|[ .])[^\W\d_]|\b(?:Inc|Co|Corp|Ltd|Jr|Sr|St|No|etc|Mr|Mrs|Dr|Bros|Plc))\.$"
 )

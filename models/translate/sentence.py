@@ -250,16 +250,15 @@ class SentenceTranslator:
         def steps(i: int, sentence: Sentence) -> Steps[None]:
             yield None
             near: list[Candidate] = []
+            reading = Reading(sentence.text, self.hops[0].source)
             if matches:
                 near = [Candidate.of_memory(sentence, text) for text in matches[i].near]
                 if (text := matches[i].text) is not None and not sentence.stretches:
                     others = tuple(near[: self._alternatives]) if self._alternatives else None
-                    pair = Pair(
-                        Reading(sentence.text, self.hops[0].source), Reading(text, self.hops[-1].target)
-                    )
+                    pair = Pair(reading, Reading(text, self.hops[-1].target))
                     flags = tuple((yield from run(TRANSLATION_CHECKS, pair)))
-                    known = Candidate.of_memory(sentence, text)
-                    done[i] = finished = replace(known, flags=flags, others=others)
+                    finished = replace(Candidate.of_memory(sentence, text), flags=flags, others=others)
+                    done[i] = finished
                     yield event_of(i, finished)
                     return
             parts = sentence.parts()
@@ -271,7 +270,6 @@ class SentenceTranslator:
                     sentence.stretches, parts, sources[1:], generated[1:], strict=True
                 )
             }
-            reading = Reading(sentence.text, self.hops[0].source)
             made = yield from self._checked(reading, sentence, sources[0], generated[0])
             ranked = sorted(made, key=_cost)
             best, facts = made[0], self._wrong_facts(reading, sentence, made[0])

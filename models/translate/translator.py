@@ -236,9 +236,7 @@ class Translator:
         others = yield from _alternatives(request, runs, sentences, done, separator(hops[-1].target))
         found = _found_terms(sentences, done, terms)
         told = notes_on(source, done, found, detected=detected, min_confidence=request.min_confidence)
-        if late := sum(each.again for each in done):
-            told.append(f"time ran out: {late} of {len(done)} segments were to be translated once more")
-        told += unread
+        told += [*_late(done), *unread]
         return self._translation(
             translator,
             written,
@@ -281,7 +279,7 @@ class Translator:
         )
         segments = [segment(i, each) for i, each in enumerate(done)]
         written = join([each.text for each in done], hops[-1].target)
-        notes = [*notes_on(source, done), *unread]
+        notes = [*notes_on(source, done), *_late(done), *unread]
         return self._translation(translator, written, segments, source=source, notes=notes)
 
     def check(self, source: str, target: str, model: str | None = None) -> list[Hop]:
@@ -546,6 +544,11 @@ def _alternatives(
         written = yield from _put_together(request.text, runs, sentences, others, separator)
         documents[written] = None
     return tuple(documents)
+
+
+def _late(done: Sequence[Candidate]) -> list[str]:
+    late = sum(each.again for each in done)
+    return [f"time ran out before {late} of {len(done)} segments could be tried again"] if late else []
 
 
 def _segment(source: Span, candidate: Candidate, original: str | None = None) -> Segment:

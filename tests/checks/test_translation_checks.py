@@ -110,6 +110,24 @@ def test_a_number_in_words_or_its_bound_that_became_another(check, languages, so
     assert (flag.kind, flag.severity) == ("number", "error")
 
 
+@pytest.mark.parametrize(
+    ("languages", "source", "output"),
+    [
+        (
+            "en-fr",
+            "He wants more than ever to live near Paris.",
+            "Il veut plus que jamais vivre près de Paris.",
+        ),
+        ("en-de", "More than ever she lives under pressure.", "Mehr denn je lebt sie unter Druck."),
+        ("en-ru", "More than ever he thinks of life before the war.", "Он думает о жизни до войны."),
+        ("fr-en", "Il n'y a plus de pain.", "There is nearly no bread left."),
+        ("zh-en", "最近他很忙。", "He has been busy more than ever."),
+    ],
+)
+def test_words_that_bound_no_number_bound_nothing(languages, source, output):
+    assert found(check_bounds, source, output, languages) == []
+
+
 def test_a_changed_number_is_one_flag_with_both_places():
     source, output = "It cost 1,250 euros.", "Cela a coûté 1 520 euros."
     (flag,) = found(check_numbers, source, output)
@@ -564,6 +582,10 @@ def test_separators_that_mean_another_number():
         ("en-es", "Nobody came and nothing happened.", "Nadie vino y nada ocurrió.", False),
         ("en-fr", "He no longer works.", "Il travaille plus.", True),
         ("en-de", "Not only France came.", "Nur Frankreich kam.", True),
+        ("en-fr", "It is just not true.", "C'est vrai.", True),
+        ("de-en", "Er war nie in Berlin.", "Annie in Berlin was.", True),
+        ("es-en", "El misil no cayó.", "The missile fell.", True),
+        ("en-pt", "The negotiations are not over.", "As negociações terminaram.", True),
         ("en-pt", "That does not just happen here.", "Isso não acontece só aqui.", False),
         ("en-ru", "He did not come despite the rain.", "Он пришёл, несмотря на дождь.", True),
         ("en-pl", "He did not come.", "On przyszedł.", False),

@@ -238,6 +238,8 @@ CUTS = [
     ),
 ]
 KEPT = [
+    "All shops of the town will open again - but only for those who live in it, the old city said.",
+    "The council will keep the bridge closed for all cars - until the court of the island has ruled.",
     "The council closed the bridge, which had not lost a single one of its stones since the war ended.",
     "The firm will sell two of its old ferries, one of its directors said in an interview on Sunday.",
     "The harbour will stay open in the winter - if the council can pay for a new sea wall by May.",

@@ -148,7 +148,7 @@ def test_time_that_runs_out_in_second_searches_costs_no_translation() -> None:
 
     done = run(translator(Late(Backend())).steps(asked(f"{EASY} {HARD}"))).unwrap()
     assert done.translation == f"{cipher(EASY)} {cipher(HARD)}"
-    assert done.notes[-1] == "time ran out: 1 of 2 segments were to be translated once more"
+    assert done.notes[-1] == "time ran out before 1 of 2 segments could be tried again"
     assert not done.partial
 
 

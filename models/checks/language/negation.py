@@ -6,6 +6,7 @@ from collections import Counter, defaultdict
 from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cache
+from itertools import pairwise
 
 from models.checks.language import table
 from models.checks.language.reading import Reading, key_of
@@ -66,7 +67,8 @@ class Denials:
 
     @property
     def any(self) -> bool:
-        return self.possible + len(self.not_only) + self.other.total() > 0
+        """True if anything denies or limits."""
+        return self.possible + len(self.not_only) + max(0, self.only) + self.other.total() > 0
 
 
 def denials(reading: Reading, kept_in: str = "") -> Denials | None:
@@ -79,7 +81,7 @@ def denials(reading: Reading, kept_in: str = "") -> Denials | None:
         return None
     if known.unspaced is not None:
         return _unspaced(reading.text, known.unspaced, known)
-    text, kept_in = reading.text, kept_in.lower()
+    text, kept = reading.text, _pairs(kept_in.lower())
     words = [(key_of(match[0]), Span(*match.span())) for match in _WORD.finditer(text)]
     begins = [match.end() for match in _CLAUSE.finditer(text)]
     sure: dict[int, list[Span]] = defaultdict(list)
@@ -87,9 +89,7 @@ def denials(reading: Reading, kept_in: str = "") -> Denials | None:
     not_only: list[Span] = []
     other: Counter[str] = Counter()
     clause, says_only, only = -1, 0, known.only.whole
-    for (before, _), (key, span), (after, next_span) in zip(
-        [("", Span(0, 0)), *words], words, [*words[1:], ("", Span(0, 0))], strict=False
-    ):
+    for (key, span), (after, next_span) in zip(words, [*words[1:], ("", Span(0, 0))], strict=False):
         before_clause, clause = clause, bisect(begins, span.start)
         if after in known.idle:
             continue
@@ -98,9 +98,9 @@ def denials(reading: Reading, kept_in: str = "") -> Denials | None:
         surely = key in _CONTRACTED or known.sure.have(key)
         if not (surely or known.also.have(key)) or (key == "no" and _NUMBER.match(text, span.end)):
             continue
-        if kept_in and after and text[span.start : next_span.end].lower() in kept_in:
+        if after and text[span.start : next_span.end].lower() in kept:
             continue
-        if after in only or before in only:
+        if after in only:
             not_only.append(span)
         elif surely:
             sure[clause].append(span)
@@ -112,6 +112,11 @@ def denials(reading: Reading, kept_in: str = "") -> Denials | None:
     if known.beside:
         possible = max(len(spans), sum(key in known.beside for key, _ in words)) or len(alone)
     return Denials(spans or tuple(alone[:1]), possible, tuple(not_only), says_only - len(not_only), other)
+
+
+def _pairs(text: str) -> set[str]:
+    """Return each word of the text with the next."""
+    return {text[one.start() : other.end()] for one, other in pairwise(_WORD.finditer(text))}
 
 
 def _unspaced(text: str, sure: re.Pattern[str], known: _Known) -> Denials:

@@ -31,7 +31,6 @@ check: $(VENV)/installed
 	$(BIN)/lint-imports
 	$(BIN)/hadolint Dockerfile
 
-# Three processes for two cores: a third of the time of tests is waiting, for other processes and for clocks.
 # The second time with Triton's interpreter: without a GPU the kernels run no other way.
 test: check
 	$(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder

@@ -96,11 +96,10 @@ class Neighbours:
 
     def busy(self) -> float:
         """Return others' share since the last look, in processors, without what runs at low priority."""
-        now = self._look()
-        seconds = now[0] - self._seen[0]
-        if seconds >= LOOK_EVERY_S:
+        if time.monotonic() - self._seen[0] >= LOOK_EVERY_S:
+            now = self._look()
             others = (now[1] - self._seen[1]) - (now[2] - self._seen[2])
-            self._busy, self._seen = max(0.0, others / seconds), now
+            self._busy, self._seen = max(0.0, others / (now[0] - self._seen[0])), now
         return self._busy
 
     def _look(self) -> tuple[float, float, float]:

@@ -31,7 +31,7 @@ BEGUN_CHECK_S = 0.01
 """How often a driver checks whether all batches of its round have begun."""
 
 SLICE_S = 0.005
-"""Work on texts is as short before others have a turn."""
+"""The longest work on texts before others have a turn."""
 BLOCK_SENTENCES = 16
 """Sentences of which the long ones come first where order is kept: alike ones still share a batch."""
 

@@ -3,13 +3,14 @@
 import logging
 import threading
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, field
 from functools import partial
 from typing import Protocol
 
 from models.catalog import Catalog, ModelEntry
 from models.codec import codec_of
+from models.driver import Idle
 from models.engine.protocol import Engine, EngineStats
 from models.entailment import JUDGES
 from models.errors import ModelUnavailable
@@ -64,7 +65,9 @@ class ModelPool:
         *,
         max_loaded: int = 4,
         load_progress: LoadProgress | None = None,
+        idle: Idle = nullcontext,
     ):
+        self._idle = idle
         self.catalog = catalog
         self.store = store
         self.load_progress = load_progress or LoadProgress()
@@ -107,7 +110,8 @@ class ModelPool:
         """Have a model loaded; return whether it is, within this time. Raises ModelUnavailable."""
         if (loading := self.begin(entry)) is None:
             return True
-        is_done = loading.done.wait(wait_s)
+        with self._idle():
+            is_done = loading.done.wait(wait_s)
         if loading.error is not None:
             raise loading.error
         return is_done
@@ -175,7 +179,8 @@ class ModelPool:
     def _loaded(self, place: _PoolEntry, entry: ModelEntry) -> Model:
         while (model := place.model) is None:
             if (loading := self._begin(place, entry)) is not None:
-                loading.done.wait()
+                with self._idle():
+                    loading.done.wait()
                 if loading.error is not None:
                     raise loading.error
         return model

@@ -29,7 +29,7 @@ FIRST_PAUSE_S, LONGEST_PAUSE_S = 0.1, 3.0
 KEY_BYTES = 32
 COMMAND = (sys.executable, "-m", "service.engine_process")
 ENGINES = "engines.at"
-"""How the names of the files for `connect` begin in what a server's workers share."""
+"""Begins the names of the files for `connect` in the workers' shared folder."""
 
 
 @dataclass(frozen=True, slots=True)

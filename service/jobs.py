@@ -1,7 +1,7 @@
 """Jobs: work that is accepted now and fetched later, stored in the database and done in small steps.
 
-Of any number of services over one database, each claims jobs, and has one for as long as it says so every
-second. A service that dies says so no more, and another goes on with its jobs. Knows no Flask.
+Any number of services may share one database. Each claims jobs and renews its leases every second; when one
+dies, its leases run out and another service goes on with its jobs. Knows no Flask.
 """
 
 import logging
@@ -161,7 +161,7 @@ class JobService:
             try:
                 self._renew_leases()
                 if recovered := self.store.recover():
-                    log.warning("%d jobs go on whose servers have not been heard of", recovered)
+                    log.warning("%d jobs wait again: their servers stopped renewing the leases", recovered)
                 self._callbacks.wake()
                 self._take_turns()
                 if time.monotonic() >= expire_at:

@@ -88,6 +88,7 @@ class Runtime:
             self._apart or self._maker,
             max_loaded=settings.max_loaded_models,
             load_progress=None if shared is None else SharedLoadProgress(shared),
+            idle=idle,
         )
         make_better = make_better or partial(BetterModels, in_background=False)
         fetching = Store(settings.cache_dir, offline=settings.offline)

@@ -439,27 +439,31 @@ class TextTurns(Shares):
         """Hold one, when it is the caller's turn, but for the contexts of `idle` in this one."""
         turn = _Turn(self, caller)
         before = _TURN.set(turn)
-        self._count(caller, 1)
+        turn.count()
         try:
             turn.begin()
             yield
         finally:
             turn.end()
-            self._count(caller, -1)
+            self.count(turn.counted, -1)
             _TURN.reset(before)
 
     def _took(self, caller: str, amount: int) -> bool:
-        capacity = 0 if self._is_crowded() else sys.maxsize
+        capacity = 0 if self.is_crowded() else sys.maxsize
         return self._counts.take(self._scarce.name, caller, amount, capacity=capacity, least=1)
 
-    def _count(self, caller: str, change: int) -> None:
+    def count(self, caller: str, change: int) -> None:
+        """Count a context of `working` for a caller; nobody if the name is empty."""
+        if not caller:
+            return
         with self._lock:
             self._at_work[caller] += change
             if not self._at_work[caller]:
                 del self._at_work[caller]
-            self._is_crowded()
+            self.is_crowded()
 
-    def _is_crowded(self) -> bool:
+    def is_crowded(self) -> bool:
+        """Return whether several callers are at work, or were of late."""
         now = time.monotonic()
         if len(self._at_work) > 1:
             self._crowded_until = now + CROWDED_S
@@ -475,9 +479,17 @@ class _Turn:
         self._held: list[AbstractContextManager[None]] = []
         """One, or none while it is given up."""
         self.slice_end = 0.0
+        self.counted = ""
+        """For whom it counts among those who are at work: nobody until the key has been read."""
+
+    def count(self) -> None:
+        """Count it for `CALLER`."""
+        self._shares.count(self.counted, -1)  # first, or one caller would be two
+        self.counted = CALLER.get()
+        self._shares.count(self.counted, 1)
 
     def begin(self) -> None:
-        held = self._shares.turn(CALLER.get() or self._caller)  # known better once the key was read
+        held = self._shares.turn(CALLER.get() or self._caller)  # the key's name, once it has been read
         held.__enter__()
         self._held.append(held)
         self.slice_end = time.monotonic() + SLICE_S
@@ -506,6 +518,17 @@ def idle() -> Iterator[None]:
         yield
     finally:
         turn.begin()
+
+
+def known() -> None:
+    """Count this context's request for `CALLER`, who is known now."""
+    if (turn := _TURN.get()) is not None:
+        turn.count()
+
+
+def leave_turn() -> None:
+    """Leave the turn to the copies of this context, whose work it is."""
+    _TURN.set(None)
 
 
 def pass_on() -> None:

@@ -4,8 +4,6 @@ import os
 import re
 import subprocess
 import sys
-from collections.abc import Sequence
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from models import cpu
@@ -15,8 +13,6 @@ from models.errors import InvalidInput
 if TYPE_CHECKING:
     from service.settings import Settings
 
-GPUS = (Path("/dev/nvidiactl"), Path("/dev/dxg"))
-"""There is a GPU where one of these is: asking torch takes seconds."""
 LEAST_CORES, MOST_WORKERS = 4, 8
 """Of the workers, the most that there are by default for each card."""
 MOST_PROCESSES = 64
@@ -61,7 +57,7 @@ def select_card() -> None:
     os.environ.update({DEVICE: "cuda", VISIBLE: cards[number]})
 
 
-def server_workers(settings: "Settings", *, devices: Sequence[Path] = GPUS, cards: int = 1) -> int:
+def server_workers(settings: "Settings", *, cards: int) -> int:
     """Return how many workers of a server the settings ask for, or suit this machine.
 
     Python reads and checks text on one core a process: enough for 20 to 50 articles a second. A GPU answers
@@ -72,7 +68,7 @@ def server_workers(settings: "Settings", *, devices: Sequence[Path] = GPUS, card
     if settings.workers:
         return settings.workers
     number = cpu.whole(cpu.usable())
-    if settings.device != "cpu" and any(device.exists() for device in devices):
+    if cards:
         return for_each_two(number, cards)
     return 1 if number < LEAST_CORES else min(MOST_WORKERS // 2, 1 + number // LEAST_CORES)
 

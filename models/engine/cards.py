@@ -101,7 +101,7 @@ class SpreadEngine:
         """When another copy may be tried."""
 
     def load(self) -> None:
-        """Make the first copies. Raises as `EngineClient.load` if there is none."""
+        """Make the first copies. Raises as `EngineClient.load` if the first cannot be made."""
         there, others = self._cards.places(self._name)
         cards = [*there, *(card for card, _ in others)]
         if not cards:

@@ -13,7 +13,7 @@ MOST_WAITING = 4096
 """Of one flow, at one engine; a submission is taken whole as long as fewer than that wait."""
 
 MOST_REMEMBERED = 1000
-"""Flows beyond those that wait whose turns are known, before those that do not matter are forgotten."""
+"""Flows beyond those that wait whose turns are known, before they are forgotten."""
 
 
 class OfFlow(Protocol):
@@ -59,8 +59,7 @@ class FlowQueue(Generic[R]):
         self._turn = max(self._turn, self._turns[flow])
         self._turns[flow] += 1
         if len(self._turns) > len(self._flows) + MOST_REMEMBERED:
-            kept = self._turns.items()
-            self._turns = {flow: turn for flow, turn in kept if turn > self._turn or flow in self._flows}
+            self._turns = {flow: self._turns[flow] for flow in self._flows}
 
     def drop(self, request: R) -> None:
         """Take it out, if it is there, because nobody waits for it."""
@@ -77,7 +76,8 @@ class FlowQueue(Generic[R]):
 
     def first(self) -> R:
         """Return the one whose turn is next; there must be one."""
-        return next(iter(self))
+        flow = min(self._flows, key=self._turns.__getitem__)  # of equal ones the first, as in `__iter__`
+        return next(iter(self._flows[flow]))
 
     def __iter__(self) -> Iterator[R]:
         left = [(self._turns[flow], i, iter(own)) for i, (flow, own) in enumerate(self._flows.items())]

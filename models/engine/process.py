@@ -603,7 +603,12 @@ class EngineServer:
     def room(self, *, measure: bool) -> Room:
         """Return what is here."""
         with self._lock:
-            names, is_making = tuple(self._engines), self._num_making > 0
+            is_making = self._num_making > 0
+            names = tuple(
+                name
+                for name, each in self._engines.items()
+                if each.engine is not None or each.making.locked()
+            )
         return Room(self._free_bytes() if measure and not is_making else 0, names, measure)
 
     def load(self, user: "_User", name: str, what: Any) -> _SharedEngine:

@@ -41,7 +41,7 @@ def check_fields(options: BatchOptions) -> None:
         return
     names = options.field_names()
     with open_reader(options.infile, names, options.input_format) as found:
-        if found.unit != "file":  # a folder's texts have their names of us
+        if found.unit != "file":  # we name the fields of a folder's texts
             names.require_any(islice(found.records(), FIRST_RECORDS))
         if isinstance(found, LineReader) and inner_suffix(Path(options.out).name) in DELIMITERS:
             table_columns(names, found.columns)

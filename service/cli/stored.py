@@ -1,7 +1,7 @@
-"""`dragoman glossary`, `memory` and `jobs`: what the HTTP interface stores in the data folder.
+"""`dragoman glossary`, `memory` and `jobs`: what the HTTP interface stores in the database.
 
-A running server shares the files. `--key` says whose data is meant; without it, that of callers on this
-machine who have no key.
+A running server may use it at the same time. `--key` says whose data is meant; without it, that of callers on
+this machine who have no key.
 """
 
 from collections.abc import Callable, Iterator, Mapping
@@ -328,12 +328,11 @@ def result(session: Session, job_id: str, output: Path | None, key_id: str | Non
 @KEY
 @click.pass_obj
 def cancel(session: Session, job_id: str, key_id: str | None) -> None:
-    """Cancel a job that has not ended; what it has done is kept for a week."""
+    """Cancel a job that has not ended; what it has done is kept as long as other results."""
     with _jobs(session, key_id) as store:
-        job = store.get(job_id, key_id)
+        job = store.remove(job_id, key_id, forget=False)
         if job.ended:
             raise InvalidInput(f"the job has ended: it is {job.status}")
-        store.remove(job_id, key_id)
     note(f"cancelled job {job_id}")
 
 

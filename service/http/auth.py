@@ -17,7 +17,7 @@ from service.errors import KeyRequired
 from service.http.forms import KEY_BYTES, BoundedRequest
 from service.http.quotas import Caller
 from service.settings import Settings
-from service.shares import CALLER, KEY, named
+from service.shares import CALLER, KEY, known, named
 from service.store.keys import Key, Keys
 
 if TYPE_CHECKING:
@@ -68,6 +68,7 @@ class Auth:
         g.is_admin = key is not None and key.admin
         g.caller = self._caller(key)
         CALLER.set(g.caller.name)
+        known()
 
     def _key(self) -> Key | None:
         """Return the request's key; None if it needs none. Raises KeyRequired, and what `find` raises."""

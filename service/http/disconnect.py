@@ -19,6 +19,7 @@ from flask import Response, g, request
 
 from models.driver import CancelToken
 from service.problems import Problem, problem
+from service.shares import leave_turn
 
 LOOK_EVERY_S = 0.5
 
@@ -70,6 +71,7 @@ def respond(
     cancel = CancelToken()
     held.enter_context(watching(request.environ, cancel.cancel))
     future = _start(work, cancel)
+    leave_turn()
     if _done(future, FIRST_S):
         return _json(future.result())
     request_id = g.request_id

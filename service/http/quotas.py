@@ -99,7 +99,7 @@ class Quotas:
             self._limiter.init_app(app)
         except ConfigurationError as error:  # without its words, since URLs hold passwords
             raise InvalidInput(
-                "the storage cannot be had: it is unknown, or its package is missing",
+                "the storage is not available: its scheme is unknown, or its package is not installed",
                 field="limits_storage",
                 allowed="memory://, or redis://... with dragoman[redis]",
             ) from error
@@ -184,8 +184,8 @@ def _until_tomorrow_s() -> float:
 class TableCounts(Storage):
     """Counts with an end, in the table `used`. Each call is one statement, and so whole beside others'.
 
-    `table` runs such a statement, and has a clock that all who use it share. That of a machine's processes is
-    the monotonic one: a window that began while the date was wrong ends like any other.
+    `table` runs such a statement and has a clock. Processes of one machine share the monotonic one, so a
+    window that began while the date was wrong ends like any other; several machines need synchronized ones.
     """
 
     STORAGE_SCHEME: list[str] | None = [TABLE_SCHEME]  # noqa: RUF012 - as `limits` declares it

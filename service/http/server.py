@@ -627,7 +627,7 @@ def _runtime(shared: SharedState, cards: Sequence[str], settings: Settings, on_b
     from models.better import BetterModels
     from service.runtime import Runtime
 
-    if settings.workers > 1:  # for the models that only read, which each worker has
+    if settings.workers > 1 and settings.entailment_model:  # which each worker has
         import torch
 
         torch.set_num_threads(max(1, cpu.whole(cpu.usable()) // settings.workers))

@@ -1,7 +1,7 @@
 """Opens the one database: an SQLite file in the data folder, private to its owner, or PostgreSQL.
 
 It is made, or brought to this version, at its first use. SQLAlchemy is imported then: most commands do
-without it. Knows no table but by what it is given.
+without it. Knows no table; `migrations` and `old_files` do.
 """
 
 import logging

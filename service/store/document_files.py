@@ -49,7 +49,7 @@ class DocumentFiles:
                 db.execute(delete(table).where(table.c.number == number))
                 held, held_here = held - length, held_here - length
             if len(data) + held + held_here > self._max_bytes:
-                raise Overloaded("no space for more files now", retry_after_s=60.0)
+                raise Overloaded("there is no room for more files now", retry_after_s=60.0)
             row = {"key": key, "caller": caller, "name": name, "media_type": media_type, "data": data}
             db.execute(insert(table).values(**row, until=now + self._ttl_s))
         return key

@@ -96,10 +96,8 @@ class Glossaries:
 
     def all(self) -> list[Glossary]:
         """Return all glossaries, the oldest first."""
-        own = select(glossary.c.id).where(glossary.c.owner == self._owner)
         with self._database.transaction(write=False) as db:
-            ids = db.scalars(own.order_by(glossary.c.created, glossary.c.id)).all()
-            return [self._get(db, glossary_id) for glossary_id in ids]
+            return self._known(db)
 
     def get(self, glossary_id: str) -> Glossary:
         """Return one glossary. Raises UnknownGlossary."""
@@ -165,7 +163,7 @@ class Glossaries:
 
     def delete(self, glossary_id: str) -> None:
         """Forget a glossary. Raises UnknownGlossary."""
-        with self._database.transaction() as db:
+        with self._transaction() as db:
             self._get(db, glossary_id)
             db.execute(delete(glossary).where(glossary.c.id == glossary_id))
 
@@ -185,18 +183,26 @@ class Glossaries:
         return self._database.transaction(alone=f"glossaries of {self._owner}")
 
     def _get(self, db: Connection, glossary_id: str) -> Glossary:
-        row = db.execute(select(glossary).where(*self._own(glossary.c.id == glossary_id))).one_or_none()
-        if row is None:
+        found = self._known(db, glossary.c.id == glossary_id)
+        if not found:
             raise _unknown(glossary_id)
-        pair = _entry.source, _entry.target
-        sizes = (
-            select(*pair, func.count()).where(_entry.glossary == glossary_id).group_by(*pair).order_by(*pair)
-        )
-        pairs = tuple(PairSize(*each) for each in db.execute(sizes))
-        return Glossary(row.id, row.name, datetime.fromtimestamp(row.created, UTC), pairs)
+        return found[0]
 
-    def _own(self, which: ColumnElement[bool]) -> tuple[ColumnElement[bool], ...]:
-        return glossary.c.owner == self._owner, which
+    def _known(self, db: Connection, *which: ColumnElement[bool]) -> list[Glossary]:
+        own = self._own(*which)
+        rows = db.execute(select(glossary).where(*own).order_by(glossary.c.created, glossary.c.id)).all()
+        columns = _entry.glossary, _entry.source, _entry.target
+        sizes = select(*columns, func.count()).where(_entry.glossary.in_(select(glossary.c.id).where(*own)))
+        pairs: dict[str, list[PairSize]] = {}
+        for glossary_id, *pair in db.execute(sizes.group_by(*columns).order_by(*columns)):
+            pairs.setdefault(glossary_id, []).append(PairSize(*pair))
+        return [
+            Glossary(row.id, row.name, datetime.fromtimestamp(row.created, UTC), tuple(pairs.get(row.id, ())))
+            for row in rows
+        ]
+
+    def _own(self, *which: ColumnElement[bool]) -> tuple[ColumnElement[bool], ...]:
+        return glossary.c.owner == self._owner, *which
 
     def _find(self, db: Connection, named: str) -> str:
         """Return the id of the glossary with this id or, failing that, this name. Raises UnknownGlossary."""

@@ -251,13 +251,24 @@ class JobStore:
 
     def results(self, job: Job) -> Iterator[StoredResult]:
         """Yield the results of the job's items, in order, reading as it goes. Raises UnknownJob."""
-        columns = _item.number, _item.data, _item.file, _item.media_type, _item.filename, _item.notes
+        columns = (
+            _item.number,
+            _item.data,
+            _item.file,
+            _item.size,
+            _item.media_type,
+            _item.filename,
+            _item.notes,
+        )
         query = select(*columns).where(_item.job == job.number).order_by(_item.number).limit(ITEMS_AT_ONCE)
         number = -1
         while number + 1 < (job.total if job.form == "texts" else 1):
             rows = self._database.read(query.where(_item.number > number))
-            for _, data, file, *about in rows:
-                yield StoredResult(self._files.read(file) if file else data, *about)
+            for _, data, file, size, *about in rows:
+                whole = self._files.read(file) if file else data
+                if len(whole or b"") != (size or 0):
+                    raise UnknownJob("the job was deleted while its results were read")
+                yield StoredResult(whole, *about)
             if not rows:
                 raise UnknownJob("the job was deleted while its results were read")
             number = rows[-1].number
@@ -287,14 +298,13 @@ class JobStore:
             yield from rows
             after = rows[-1].told
 
-    def remove(self, job_id: str, owner: str | None) -> Job:
-        """Cancel a job that has not ended; forget one that has. Returns it as it was. Raises UnknownJob."""
+    def remove(self, job_id: str, owner: str | None, *, forget: bool = True) -> Job:
+        """Cancel a job that has not ended; `forget` one that has. Returns it as it was. Raises UnknownJob."""
         with self._database.transaction() as db:
-            job = _owned(db, job_id, owner)
+            job = _owned(db, job_id, owner, lock=True)
             if not job.ended:
-                unended = _job.number == job.number, _job.status.in_(("queued", "running"))
-                _end(db, unended, job, "cancelled", None)
-        if job.ended:
+                _end(db, [_job.number == job.number], job, "cancelled", None)
+        if job.ended and forget:
             self.forget(job.number)
         return job
 
@@ -391,9 +401,10 @@ class JobStore:
         """
         query = select(_item.number, _item.content).where(_item.job == job.number, _item.size.is_(None))
         with self._database.transaction(write=False) as db:
+            rows = db.execute(query.where(_item.number > after).order_by(_item.number).limit(limit)).all()
+            # Afterwards: in PostgreSQL the job may be cancelled, and its texts forgotten, between the two.
             if db.scalar(select(_job.lease).where(_job.number == job.number)) != job.lease:
                 raise _not_held()
-            rows = db.execute(query.where(_item.number > after).order_by(_item.number).limit(limit))
             return [(i, content if job.form == "document" else content.decode()) for i, content in rows]
 
     def record(self, job: Job, results: Mapping[int, StoredResult]) -> None:
@@ -408,7 +419,7 @@ class JobStore:
                 _hold(db, job, interruptions=0, bytes=_job.bytes + size, done=_job.done + more)
                 db.execute(this.values(content=None), rows)
                 db.execute(delete(job_output).where(job_output.c.job == job.number))
-        except BaseException:
+        except JobCancelled:  # after any other error the results may be committed all the same
             self._files.remove(files.values())
             raise
 
@@ -573,8 +584,10 @@ def _as_job(row: Row[Any]) -> Job:
     return Job(**{**row._asdict(), "options": json.loads(row.options)})
 
 
-def _owned(db: Connection, job_id: str, owner: str | None) -> Job:
+def _owned(db: Connection, job_id: str, owner: str | None, *, lock: bool = False) -> Job:
     query = select(*_COLUMNS).where(_job.id == job_id, _job.owner == owner)
+    if lock:  # nobody ends it before this transaction is over
+        query = query.with_for_update()
     if (row := db.execute(query).one_or_none()) is None:
         raise UnknownJob(f"unknown job: {job_id[:100]!r}")
     return _as_job(row)

@@ -6,7 +6,7 @@ Each is copied once and then renamed to `.old`. Whatever is in the database alre
 import logging
 import sqlite3
 from collections.abc import Callable
-from contextlib import AbstractContextManager, closing
+from contextlib import AbstractContextManager, closing, suppress
 from datetime import datetime
 from pathlib import Path
 
@@ -19,7 +19,8 @@ from service.store.statements import put, some_at_once
 
 log = logging.getLogger(__name__)
 
-_ROWS_AT_ONCE = 100
+_ROWS_AT_ONCE = 8
+"""A row may hold a whole document."""
 
 Queries = tuple[tuple[Table, str], ...]
 
@@ -90,8 +91,9 @@ def copy_old_files(
                     number = _copy(old, db, FILES[file.name])
             except sqlite3.Error as error:
                 raise StoreUnavailable("an older version's data", file, error) from error
-            for each in file.parent.glob(f"{file.name}*"):  # -wal and -shm, which a killed process leaves
-                each.rename(each.with_name(f"{each.name}.old"))
+            for suffix in ("-wal", "-shm", ""):  # the first two a killed process leaves
+                with suppress(FileNotFoundError):
+                    Path(f"{file}{suffix}").rename(f"{file}.old{suffix}")
             log.warning(
                 "copied %d rows of %s into the database; the file is %s.old now", number, file, file.name
             )

@@ -143,13 +143,13 @@ def test_processes_suit_the_machine(
     monkeypatch.setattr("models.cpu.usable", lambda: float(number))
     monkeypatch.delenv("DRAGOMAN_WORKERS")
     settings = Settings()
-    assert server_workers(settings, devices=[tmp_path / "none"]) == server
-    assert server_workers(settings, devices=[tmp_path]) == beside_gpu
+    assert server_workers(settings, cards=0) == server
+    assert server_workers(settings, cards=1) == beside_gpu
     assert text_processes(settings, "cpu", writes=True) == writing
     assert text_processes(settings, "cpu", writes=False) == reading
     assert text_processes(settings, "cuda", writes=True) == gpu_batch
     assert text_processes(settings, "cuda", writes=True, cards=8) == max(1, number // 2)
-    assert server_workers(settings, devices=[tmp_path], cards=8) == max(1, number // 2)
+    assert server_workers(settings, cards=8) == max(1, number // 2)
     assert text_processes(Settings(workers=3), "cpu", writes=True) == 3
 
 

@@ -26,7 +26,7 @@ from models.engine.batching import (
     without_late_singles,
     work_of,
 )
-from models.engine.flows import FlowQueue
+from models.engine.flows import MOST_REMEMBERED, FlowQueue
 from models.engine.protocol import BatchRecord, Decoding, Generation, Output
 from models.errors import DeadlineExceeded, EngineFailed, InvalidInput, Overloaded
 from models.steps import Generate, Steps
@@ -168,6 +168,11 @@ def test_a_flow_comes_first_until_it_had_as_many_turns() -> None:
     add("c", 1)
     add("a", 1)
     assert order() == "bca", "whose last turn is longest ago"
+    for i in range(3 * MOST_REMEMBERED):
+        (each,) = add(f"flow {i}", 1)
+        assert queue.first() is next(iter(queue))
+        queue.take(each)
+    assert len(queue._turns) <= len(queue._flows) + MOST_REMEMBERED, "who came once is forgotten"
 
 
 def test_only_equal_decodings_share_a_batch(backend: FakeBackend, engine: BatchingEngine) -> None:

@@ -3,6 +3,7 @@
 import math
 import threading
 import time
+from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -24,7 +25,7 @@ from service.http.app import create_app
 from service.http.auth import Auth
 from service.http.body import BodyLimits
 from service.shared import SharedState
-from service.shares import CALLER, PLACE, READER, Shares, TextTurns, idle, table
+from service.shares import CALLER, PLACE, READER, Shares, TextTurns, idle, known, table
 from service.store.glossaries import Glossaries
 from service.store.jobs import JobStore
 from service.store.suggestions import Suggestions
@@ -185,6 +186,7 @@ def test_who_asks_little_waits_for_a_turn_of_who_asks_much(monkeypatch: pytest.M
             yield None
 
     def ask(caller: str, number: int) -> None:
+        CALLER.set(caller)
         with texts.working(caller):
             run_all([steps(caller, number)], idle=idle)
 
@@ -194,6 +196,7 @@ def test_who_asks_little_waits_for_a_turn_of_who_asks_much(monkeypatch: pytest.M
         while texts.held + len(texts) < number:
             time.sleep(0.001)
     assert texts.held == 30, "nobody waits while there is one caller"
+    CALLER.set("b")
     with texts.working("b"):
         assert read == [], "it need not wait"
         for number in range(1, 200):  # it takes long
@@ -222,6 +225,27 @@ def test_the_turn_of_a_request_is_free_while_it_waits() -> None:
         assert texts.held == 1
     with idle():
         assert texts.held == 0
+
+
+def test_a_request_counts_for_its_key_once_that_was_read() -> None:
+    texts = TextTurns()
+    CALLER.set("a-key")
+    with texts.working("an-address"):  # a job's, say
+        pass
+    CALLER.set("")
+    with texts.working("an-address"):
+        CALLER.set("a-key")
+        known()
+        assert not texts.is_crowded(), "an address and its key are one caller"
+        with ThreadPoolExecutor(1) as pool:
+            pool.submit(_work_as, "another-key", texts).result()
+        assert texts.is_crowded(), "two keys of one address are two"
+
+
+def _work_as(caller: str, texts: TextTurns) -> None:
+    with texts.working("an-address"):
+        CALLER.set(caller)
+        known()
 
 
 def test_the_docs_tell_of_all_shares() -> None:

@@ -133,6 +133,17 @@ ENTRIES = Operation(
     errors=(NotFound, InvalidInput, StoreUnavailable),
     examples={"one entry": Example(answer="Vienna\tVienne\n")},
 )
+REPLACE = Operation(
+    method="PUT",
+    path="/glossaries/<named>",
+    tag="glossaries",
+    summary="Rename a glossary, and replace its entries for one pair of languages",
+    description="Its id and its other pairs stay. Lines are taken too, as for a new one.",
+    bodies=(GlossaryBody,),
+    answers=(GlossaryAnswer,),
+    errors=(NotFound, UnsupportedLanguage, Overloaded, StoreUnavailable),
+    examples={"one entry": Example(_NEW, _MADE)},
+)
 DELETE = Operation(
     method="DELETE",
     path="/glossaries/<named>",
@@ -157,6 +168,7 @@ class GlossaryViews:
         add(routes, LIST, self.all)
         add(routes, GET, self.get)
         add(routes, ENTRIES, self.entries)
+        add(routes, REPLACE, self.replace)
         add(routes, DELETE, self.delete)
         return routes
 
@@ -166,6 +178,14 @@ class GlossaryViews:
             self._work.charge(chain.from_iterable(dictionary.entries.items()))
             made = self._own().create(name, [dictionary])
         return json_response(render_glossary(made), 201)
+
+    def replace(self, named: str) -> Response:
+        with self._work.place():
+            name, dictionary = parse_glossary(_body())
+            self._work.charge(chain.from_iterable(dictionary.entries.items()))
+            kept = self._find(named).id
+            changed = self._own().update(kept, name=name, dictionaries=[dictionary], replace=True)
+        return json_response(render_glossary(changed))
 
     def all(self) -> Response:
         require_known("glossaries are not listed: ask for one by its id")

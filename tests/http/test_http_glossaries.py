@@ -83,6 +83,18 @@ def test_entries_come_as_lines_and_go_as_lines(client: FlaskClient, body: str, k
     assert client.post("/v1/glossaries", json=again).json["dictionaries"] == made.json["dictionaries"]
 
 
+def test_one_pair_of_a_glossary_is_replaced_and_the_others_stay(client: FlaskClient) -> None:
+    made = client.post("/v1/glossaries", json=CAPITALS).json
+    other = {**CAPITALS, "name": "renamed", "source": "de", "entries": {"Wien": "Vienne"}}
+    changed = client.put(f"/v1/glossaries/{made['id']}", json=other)
+    assert (changed.status_code, changed.json["id"], changed.json["name"]) == (200, made["id"], "renamed")
+    assert [each["source"] for each in changed.json["dictionaries"]] == ["de", "en"]
+    client.put(f"/v1/glossaries/{made['id']}", json={**other, "entries": {"Rom": "Rome"}})
+    kept = client.get(f"/v1/glossaries/{made['id']}").json["dictionaries"]
+    assert [each["entries"] for each in kept] == [{"Rom": "Rome"}, CAPITALS["entries"]]
+    assert client.put("/v1/glossaries/none", json=other).status_code == 404
+
+
 def test_of_several_dictionaries_one_is_meant(client: FlaskClient, runtime: FakeRuntime) -> None:
     runtime.glossaries.create(
         "two", [Dictionary("en", "fr", {"Vienna": "Vienne"}), Dictionary("en", "de", {"Vienna": "Wien"})]

@@ -12,6 +12,7 @@ import pytest
 from flask.testing import FlaskClient
 from http_fakes import FakeRuntime, settings
 from server_process import ServerProcess
+from waiting import until
 
 from service.http.app import create_app
 
@@ -158,5 +159,5 @@ def test_a_reader_that_goes_away_frees_its_place(server: ServerProcess) -> None:
         time.sleep(1.0)
         assert server.in_work() == 1, "who reads is not taken for gone"
     server.wait_for_work(0)
-    assert "POST /v1/summarize 499" in server.log
+    until(lambda: "POST /v1/summarize 499" in server.log)
     assert "Traceback" not in server.log

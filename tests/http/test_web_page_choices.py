@@ -262,8 +262,23 @@ def test_a_glossary_is_edited_here_or_on_the_server(page: Page, server: PageServ
     (made,) = [each for each in after if each not in before]
     whole = json.loads(server.request("GET", f"/v1/glossaries/{made['id']}")[1])
     assert whole["dictionaries"][0]["entries"] == {"Rome": "Rom"}
+    both = f"/v1/glossaries/{made['id']}"
+    more = {"name": "towns", "source": "de", "target": "fr", "entries": {"Wien": "Vienne"}}
+    assert server.request("PUT", both, json.dumps(more))[0].status == 200
+    open_.click()
+    expect(card.get_by_label("Term", exact=True).first).to_have_value("Wien")
+    card.get_by_label("Term", exact=True).last.fill("Rome")
+    card.get_by_label("Its translation").last.fill("twice")
+    card.get_by_role("button", name="Save").click()
+    expect(card.locator(".problem")).to_contain_text("only once")
+    card.get_by_label("Term", exact=True).last.fill("Paris")
+    card.get_by_role("button", name="Save").click()
+    expect(card).to_be_hidden()
+    kept = json.loads(server.request("GET", both)[1])["dictionaries"]
+    assert sorted(len(each["entries"]) for each in kept) == [1, 2], "those of the other pair stay"
     open_.click()
     card.get_by_role("button", name="Delete this glossary").click()
+    card.get_by_role("button", name="Press again").click()
     expect(card).to_be_hidden()
     assert json.loads(server.request("GET", "/v1/glossaries")[1])["glossaries"] == before
 

@@ -12,9 +12,9 @@ import { startTheme } from "./theme.js";
 import { $, listed, save } from "./words.js";
 
 async function begin() {
+  $("#problem").hidden = true; // not afterwards: what is said while the lists are fetched stays
   try {
     await choices.fillChoices({ key: session.key() });
-    $("#problem").hidden = true;
     tellComing();
   } catch (error) {
     session.complain(error);
@@ -58,10 +58,9 @@ function chose({ target }) {
 }
 
 async function copy(button, words) {
-  const before = button.textContent;
   await navigator.clipboard.writeText(words);
   button.textContent = t("copied");
-  setTimeout(() => { button.textContent = before; }, 1500);
+  setTimeout(() => { button.textContent = t(button.dataset.t); }, 1500);
 }
 
 // ---------------------------------------------------------------------- what is asked
@@ -96,9 +95,10 @@ $("#address").addEventListener("submit", async (event) => {
   event.preventDefault();
   const [field, send] = [$("#address input"), $("#address button")];
   send.disabled = true;
-  await session.openAddress(field.value);
+  const isOpen = await session.openAddress(field.value);
   send.disabled = false;
-  field.value = "";
+  if (isOpen) field.value = "";
+  (isOpen ? $("#go") : field).focus();
 });
 $("#file").addEventListener("change", ({ target }) => {
   if (target.files[0]) session.open(target.files[0]);

@@ -4,13 +4,15 @@ import * as choices from "./choices.js";
 import { explain } from "./failures.js";
 import * as keep from "./keep.js";
 import { t } from "./language.js";
-import { get, post, request } from "./service.js";
+import { get, post, Problem, request, send } from "./service.js";
 import { $, button, element } from "./words.js";
 
 const card = $("#terms");
 const [which, name, source, target] = ["which", "name", "source", "target"].map((each) => $(`#terms-${each}`));
 const rows = $("tbody", card);
 let how = {};
+let stored = []; // the chosen glossary's dictionaries, of the server
+let filled = ""; // the rows as they were filled: what was typed since is not thrown away
 
 // `saved` hears that the list of glossaries is another, and which one of them was edited.
 export function startGlossaries(saved) {
@@ -21,13 +23,14 @@ export function startGlossaries(saved) {
   };
   $(".close", card).addEventListener("click", () => card.close());
   which.addEventListener("change", () => tried(load));
-  target.addEventListener("change", () => { if (isHere()) fill(keep.terms()[target.value]); });
+  for (const language of [source, target]) language.addEventListener("change", showPair);
   $("#terms-add").addEventListener("click", () => add().focus());
   $("form", card).addEventListener("submit", (event) => {
     event.preventDefault();
     tried(async () => close(await put()));
   });
   $("#terms-delete").addEventListener("click", () => tried(async () => {
+    if (!isSure()) return;
     if (isHere()) keep.keepTerms(target.value, {});
     else await drop(which.value);
     await close("");
@@ -45,10 +48,10 @@ export async function open(asking) {
   }
   card.showModal();
   await tried(async () => {
-    const stored = await choices.fillGlossaries(how);
+    const glossaries = await choices.fillGlossaries(how);
     which.replaceChildren(
       new Option(t("glossary.browser"), choices.BROWSER),
-      ...stored.map((each) => new Option(each.name, each.id)),
+      ...glossaries.map((each) => new Option(each.name, each.id)),
       ...(choices.isKnown ? [new Option(t("glossary.new"), "")] : []),
     );
     const chosen = $("#glossary").value;
@@ -72,15 +75,38 @@ async function load() {
   $("#terms-delete").hidden = !which.value;
   if (isHere()) return fill(keep.terms()[target.value]);
   if (!which.value) return fill();
-  const { dictionaries: [first] } = await get(`v1/glossaries/${which.value}`, how);
-  [source.value, target.value] = [first.source, first.target];
-  return fill(first.entries);
+  stored = (await get(`v1/glossaries/${which.value}`, how)).dictionaries;
+  [source.value, target.value] = [stored[0].source, stored[0].target];
+  return fill(stored[0].entries);
+}
+
+// Of another pair of languages what is kept of it, unless something was typed.
+function showPair() {
+  if (typed() !== filled) return;
+  if (isHere()) fill(keep.terms()[target.value]);
+  else fill(stored.find((each) => each.source === source.value && each.target === target.value)?.entries);
 }
 
 function fill(entries = {}) {
+  $("#terms-delete").dataset.sure = "";
+  $("#terms-delete").textContent = t("glossary.delete");
   rows.replaceChildren();
   for (const pair of Object.entries(entries)) add(...pair);
   add();
+  filled = typed();
+}
+
+const lines = () => [...rows.rows].map((row) => [...row.querySelectorAll("input")].map(({ value }) => value.trim()));
+
+const typed = () => JSON.stringify(lines());
+
+// It is gone for good, so a second click is asked for.
+function isSure() {
+  const asked = $("#terms-delete");
+  if (asked.dataset.sure) return true;
+  asked.dataset.sure = "yes";
+  asked.textContent = t("memory.sure");
+  return false;
 }
 
 function add(term = "", translation = "") {
@@ -96,18 +122,20 @@ function add(term = "", translation = "") {
   return cells[0];
 }
 
-// Keep the terms; a glossary of the server is made anew, and the old one goes.
+// Keep the terms; of a glossary of the server those of its other pairs of languages stay.
 async function put() {
-  const pairs = [...rows.rows].map((row) => [...row.querySelectorAll("input")].map(({ value }) => value.trim()));
-  const entries = Object.fromEntries(pairs.filter(([term, translation]) => term && translation));
+  const pairs = lines().filter(([term, translation]) => term || translation);
+  const entries = Object.fromEntries(pairs);
+  const isWhole = pairs.every(([term, translation]) => term && translation);
+  if (!isWhole || Object.keys(entries).length < pairs.length) throw new Problem({ detail: t("glossary.wrong") });
   if (isHere()) {
     keep.keepTerms(target.value, entries);
     return choices.BROWSER;
   }
   const fields = { name: name.value.trim(), source: source.value, target: target.value, entries };
-  const made = await post("v1/glossaries", fields, how);
-  if (which.value) await drop(which.value);
-  return made.id;
+  if (!which.value) return (await post("v1/glossaries", fields, how)).id;
+  await send(`v1/glossaries/${which.value}`, fields, how, "PUT");
+  return which.value;
 }
 
 const drop = (id) => request(`v1/glossaries/${id}`, { method: "DELETE" }, how);

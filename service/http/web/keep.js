@@ -35,12 +35,27 @@ export const key = () => sessionStorage.getItem(KEY) ?? "";
 
 export const keepKey = (key) => sessionStorage.setItem(KEY, key);
 
-export const isOn = () => localStorage.getItem(OFF) === null;
+export const isOn = () => chosen(OFF) === null;
 
 export function turn(on) {
-  if (on) localStorage.removeItem(OFF);
-  else localStorage.setItem(OFF, "1");
+  choose(OFF, on ? null : "1");
   if (!on) clear();
+}
+
+// A choice of the reader's by its name, such as a language; null if none was made.
+export function chosen(name) {
+  try {
+    return localStorage.getItem(name);
+  } catch {
+    return null;
+  }
+}
+
+export function choose(name, value) {
+  try {
+    if (value === null) localStorage.removeItem(name);
+    else localStorage.setItem(name, value);
+  } catch { /* it holds for this page */ }
 }
 
 // Terms, and what each is to be, by the language that they are translated into.

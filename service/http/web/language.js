@@ -1,5 +1,7 @@
 // The interface's language: the browser's, until the reader chooses another. Its words are in words.CODE.json.
 
+import * as keep from "./keep.js";
+
 export const LANGUAGES = {
   de: "Deutsch", en: "English", es: "Español", fr: "Français", it: "Italiano", pt: "Português", ru: "Русский", zh: "中文",
 };
@@ -22,7 +24,9 @@ export const knows = (key) => key in words;
 export const number = (value, options = {}) => value.toLocaleString(locale, options);
 
 export async function speak(code) {
-  words = await (await fetch(`web/words.${code}.json`)).json();
+  const response = await fetch(`web/words.${code}.json`);
+  if (!response.ok && code !== "en") return speak("en");
+  words = await response.json();
   locale = code;
   plurals = new Intl.PluralRules(code);
   document.documentElement.lang = code;
@@ -33,12 +37,12 @@ export async function speak(code) {
 }
 
 export function choose(code) {
-  localStorage.setItem(CHOSEN, code);
+  keep.choose(CHOSEN, code);
   return speak(code);
 }
 
 function usual() {
-  const wanted = [localStorage.getItem(CHOSEN), ...navigator.languages.map((each) => each.split("-")[0])];
+  const wanted = [keep.chosen(CHOSEN), ...navigator.languages.map((each) => each.split("-")[0])];
   return wanted.find((code) => code in LANGUAGES) ?? "en";
 }
 

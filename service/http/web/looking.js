@@ -30,13 +30,15 @@ export function look(text, format, how) {
   if (sample.length < 12) {
     looked = "";
     showDetected(null);
-  } else if (sample !== looked) {
+  } else if (sample === looked) {
+    showDetected(found);
+  } else {
     timer = setTimeout(() => detect(sample, how), AFTER_MS);
   }
 }
 
 async function detect(sample, { key }) {
-  looked = sample;
+  [looked, found] = [sample, null];
   // Nobody waits for this: where it fails, the run itself will tell the language.
   const answer = await post("v1/detect", { text: sample }, { key, signal: AbortSignal.timeout(10_000) }).catch(() => null);
   if (looked !== sample) return;

@@ -66,8 +66,8 @@ export function pause(ms, signal) {
   });
 }
 
-export function send(path, body, how) {
-  const options = { method: "POST", headers: { "Content-Type": "application/json" }, body: JSON.stringify(body) };
+export function send(path, body, how, method = "POST") {
+  const options = { method, headers: { "Content-Type": "application/json" }, body: JSON.stringify(body) };
   return request(path, options, how);
 }
 

@@ -298,33 +298,34 @@ export function typed() {
   changed();
 }
 
-export async function open(file) {
+export const open = (file) => tried(() => read(file));
+
+async function read(file) {
   const refused = documents.refusal(file);
-  if (refused) return complain(new Problem({ detail: refused }));
-  const isRead = documents.isReadHere(file);
-  let text = "";
-  try {
-    if (isRead) text = await documents.textOf(file);
-  } catch (error) {
-    return complain(error);
-  }
+  if (refused) throw new Problem({ detail: refused });
+  const text = documents.isReadHere(file) ? await documents.textOf(file) : "";
   wipe(t("status.ready", { file: file.name }));
   given = { file, html: /\.html?$/i.test(file.name) ? text : null };
   $("#article").value = text;
   showFile();
   examine();
-  return null;
 }
 
-// Read the article or document at an address, as if it were a file.
+// Read the article or document at an address, as if it were a file; returns whether that went well.
 export async function openAddress(url) {
   $("#problem").hidden = true;
   say(t("status.fetching"));
+  return tried(async () => read(await documents.fetched(url, how())));
+}
+
+async function tried(act) {
   try {
-    await open(await documents.fetched(url, how()));
+    await act();
+    return true;
   } catch (error) {
     say("");
     complain(error);
+    return false;
   }
 }
 

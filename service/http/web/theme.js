@@ -1,10 +1,11 @@
 // Light and dark: as the system asks, until the reader chooses.
 
+import * as keep from "./keep.js";
 import { $ } from "./words.js";
 
 export function startTheme() {
   const system = matchMedia("(prefers-color-scheme: dark)");
-  const usual = () => localStorage.getItem("theme") || (system.matches ? "dark" : "light");
+  const usual = () => keep.chosen("theme") || (system.matches ? "dark" : "light");
   const paint = (theme) => {
     document.documentElement.dataset.theme = theme;
     $("#theme").setAttribute("aria-pressed", String(theme === "dark"));
@@ -13,7 +14,7 @@ export function startTheme() {
   system.addEventListener("change", () => paint(usual()));
   $("#theme").addEventListener("click", () => {
     const theme = document.documentElement.dataset.theme === "dark" ? "light" : "dark";
-    localStorage.setItem("theme", theme);
+    keep.choose("theme", theme);
     paint(theme);
   });
 }

@@ -267,6 +267,8 @@ def test_a_glossary_is_edited_here_or_on_the_server(page: Page, server: PageServ
     assert server.request("PUT", both, json.dumps(more))[0].status == 200
     open_.click()
     expect(card.get_by_label("Term", exact=True).first).to_have_value("Wien")
+    card.get_by_label("From").select_option("en")
+    expect(card.get_by_label("Term", exact=True).first).to_have_value("Rome")
     card.get_by_label("Term", exact=True).last.fill("Rome")
     card.get_by_label("Its translation").last.fill("twice")
     card.get_by_role("button", name="Save").click()

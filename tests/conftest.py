@@ -8,6 +8,8 @@ from pathlib import Path
 # Before torch is imported: tiny models gain nothing by threads, and beside other work on the same cores
 # their waiting for each other doubles the time that tests take.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
+# Programs that tests start, over a hundred, find compiled modules: 0.2 s less for each server.
+os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
 # As many processes on every machine, but where a test says how many.
 os.environ.setdefault("DRAGOMAN_WORKERS", "1")
 # Nothing asks a model hub by itself, but where a test says so.

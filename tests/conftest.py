@@ -26,6 +26,7 @@ from databases import PostgreSQL, Redis, program
 from hub import Hub, point_here
 from hypothesis import HealthCheck
 from hypothesis import settings as hypothesis_settings
+from server_process import ServerProcess
 
 from models.catalog import Catalog, ModelEntry
 from models.languages import Languages
@@ -131,6 +132,14 @@ def hub(monkeypatch: pytest.MonkeyPatch) -> Iterator[Hub]:
         monkeypatch.delenv(name, raising=False)
     yield hub
     hub.close()
+
+
+@pytest.fixture(scope="session")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ServerProcess]:
+    """A server over fake tasks, for tests that leave it as it was; most files have one of their own."""
+    server = ServerProcess(tmp_path_factory.mktemp("server"))
+    yield server
+    server.kill()
 
 
 @pytest.fixture(scope="session")

@@ -6,6 +6,7 @@ import subprocess
 import sys
 from pathlib import Path
 from typing import Any, ClassVar
+from unittest.mock import Mock
 
 import docx
 import pytest
@@ -308,9 +309,16 @@ def test_an_unknown_variable_ends_every_command(article, arguments, monkeypatch)
     assert done.exit_code == 2 and "hush" not in done.stderr, "its value may be a secret"
 
 
-def test_a_platform_s_variables_for_a_service_named_dragoman_are_passed_over(monkeypatch):
+@pytest.fixture
+def served(monkeypatch):
+    """The settings that are served with, whatever listens at their ports."""
     served = []
+    monkeypatch.setattr("service.listening.listen", Mock())
     monkeypatch.setattr("service.http.server.serve", served.append)
+    return served
+
+
+def test_a_platform_s_variables_for_a_service_named_dragoman_are_passed_over(served):
     kubernetes = {
         "DRAGOMAN_PORT": "tcp://10.0.0.7:80",
         "DRAGOMAN_PORT_80_TCP": "tcp://10.0.0.7:80",
@@ -348,9 +356,7 @@ def test_no_setting_is_among_those_that_are_gone(monkeypatch):
     assert Settings().engine == "ct2"
 
 
-def test_serve_gets_the_settings_with_the_command_line_s_over_them(monkeypatch):
-    served = []
-    monkeypatch.setattr("service.http.server.serve", served.append)
+def test_serve_gets_the_settings_with_the_command_line_s_over_them(served):
     done = dragoman("serve", "--port", "9000", env={"DRAGOMAN_HOST": "0.0.0.0", "DRAGOMAN_PORT": "1"})
     assert done.exit_code == 0
     assert [(settings.host, settings.port) for settings in served] == [("0.0.0.0", 9000)]

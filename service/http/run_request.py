@@ -97,7 +97,7 @@ class RequestRunner:
         return self.memory().recall if g.caller.is_known else None
 
     def glossaries(self) -> Glossaries:
-        """Return the caller's glossaries. They are read in a place, and count like a body while it is held."""
+        """Return the caller's glossaries. Read in a place, they count like a body while it is held."""
         caller: Caller = g.caller
         return self._runtime.glossaries.of(
             g.key_id, caller.name, by_name=caller.is_known, take=self._take_bytes

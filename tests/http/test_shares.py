@@ -30,17 +30,24 @@ from werkzeug.test import EnvironBuilder
 from models.driver import run_all
 from models.errors import ClientDisconnected
 from models.steps import Steps
+from models.text.article import html_article
 from models.text.detect import LanguageDetector
-from service.http import fetch, run_request
+from service import children, jobs, options, shares
+from service.documents import archive
+from service.http import app, fetch, forms, run_request, server
+from service.http import body as bodies
 from service.http.app import create_app
 from service.http.auth import Auth
 from service.http.body import BodyLimits
-from service.http.compat import deepl
+from service.http.compat import deepl, openai_prompts
 from service.http.metrics import PROBES
 from service.http.server import _Channel, _Http
 from service.jobs import JobService
+from service.limits import job_limits
+from service.settings import Settings
 from service.shared import SharedState
 from service.shares import BODY, CALLER, PLACE, READER, Shares, TextTurns, idle, known, named, table
+from service.store import translation_memory
 from service.store.document_files import DocumentFiles
 from service.store.glossaries import Dictionary, Glossaries
 from service.store.jobs import NewJob
@@ -435,5 +442,38 @@ def _work_as(caller: str, texts: TextTurns) -> None:
         known()
 
 
-def test_the_docs_tell_of_all_shares() -> None:
-    assert table() in (ROOT / "docs" / "limits.md").read_text()
+def test_the_docs_tell_of_all_limits() -> None:
+    docs = " ".join((ROOT / "docs" / "limits.md").read_text().split())
+    assert " ".join(table().split()) in docs
+    own = Settings()
+    job = job_limits(own)
+    for told in (
+        f"| {own.max_request_characters:,} characters (`DRAGOMAN_MAX_REQUEST_CHARACTERS`) |",
+        f"| {own.max_html_characters:,} characters, elements nested {html_article.MOST_NESTED} deep |",
+        f"| items of `texts` | {own.max_texts} |",
+        f"| {bodies.OTHER_VALUES:,} values, and four for each text allowed |",
+        f"| a message to `/mcp` | {app.MCP_BYTES >> 20} MB |",
+        f"| {openai_prompts.SYSTEM_CHARACTERS:,} characters | 400 |",
+        f"| {deepl.MOST_GLOSSARIES}, each once |",
+        f"| {forms.KEY_BYTES >> 10} KB of body; a longer one",
+        f"| {app.OTHER_FIELDS:,} fields, and one for each text allowed;",
+        f"| {job.max_request_characters:,} characters, {job.max_texts:,} texts |",
+        f"| {options.MOST_TERMS:,} entries; {options.MOST_PROTECTED:,} terms, each of {options.LONGEST_TERM}",
+        f"| {server.HEAD_BYTES >> 10} KB; {server.PIPELINED} requests on a connection",
+        f"| {own.request_timeout_s:g} s (`DRAGOMAN_REQUEST_TIMEOUT_S`) |",
+        f"takes nothing of its answer | {server.IDLE_S:g} s | closed |",
+        f"| {server.IDLE_S:g} s, and a second for each {server.LEAST_BYTES_PER_S:,} bytes |",
+        f"| none; after {jobs.TURN_S:g} s it gives way",
+        f"bodies over {bodies.SHORT_BYTES >> 10} KB in work",
+        f"answers over {server.BUFFER_BYTES >> 10} KB that",
+        f"| requests in work | {shares.PLACES_TIMES * own.max_queued_requests}: twice `DRAGOMAN_MAX_QUEUED_R",
+        f"at most {translation_memory.LONGEST_SENTENCE:,} characters. Near sentences are sought among "
+        f"{translation_memory.MOST_CANDIDATES:,} of",
+        f"{children.LEAST_BYTES >> 20} MB plus {children.BYTES_FOR_EACH} bytes for each byte of the file, up "
+        f"to {children.MOST_BYTES >> 30} GB",
+        f"unpack to {archive.MAX_UNPACKED_BYTES >> 20} MB and {archive.MAX_PARTS:,} parts, and a part to "
+        f"{archive.MAX_RATIO} times its packed size.",
+        f"Its XML, and an XLIFF file, may have {archive.MAX_TAGS:,} tags",
+    ):
+        assert told in docs, told
+    assert server.PROBE_THREADS == 4, "in words"

@@ -16,4 +16,4 @@ def until(holds: Callable[[], Found], within_s: float = 120.0) -> Found:
             return found
         assert asked < end, "it does not come to that"
         # What is waited for needs the processor too, of which asking a server over HTTP takes much.
-        time.sleep(min(max(0.02, 4 * (time.monotonic() - asked)), 0.3))
+        time.sleep(min(max(0.02, 2 * (time.monotonic() - asked)), 0.3))

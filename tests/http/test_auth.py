@@ -74,7 +74,6 @@ def closed() -> Service:
 # ---------------------------------------------------------------------- who is let in
 
 
-@BOTH
 @pytest.mark.parametrize("name", WORK)
 def test_work_needs_a_key_that_is_known_and_not_revoked(closed: Service, name: str) -> None:
     refused = 403 if name.startswith(("/v2/", "/translate", "/detect")) else 401
@@ -126,7 +125,6 @@ def test_errors_say_what_is_wrong_in_each_familys_form(closed: Service) -> None:
     assert error(closed.work("/v1/translate", secret)) == (403, "/problems/revoked-key")
 
 
-@BOTH
 @pytest.mark.parametrize(
     ("path", "sent"),
     [
@@ -252,7 +250,6 @@ def test_a_rate_is_for_a_key_over_all_interfaces() -> None:
     assert [service.work(key=None).status_code for _ in range(3)] == [200, 200, 200]
 
 
-@BOTH
 @pytest.mark.parametrize("name", WORK)
 def test_work_of_every_kind_has_a_rate(name: str) -> None:
     service = Service(anonymous_rate_limit="1/minute")
@@ -350,7 +347,6 @@ def test_pages_of_other_hosts_may_call_libretranslate_and_read_nothing_else() ->
 # ---------------------------------------------------------------------- characters of the day
 
 
-@BOTH
 @pytest.mark.parametrize("name", WORK)
 def test_work_of_every_kind_costs_its_characters(name: str) -> None:
     service = Service()
@@ -387,7 +383,6 @@ def test_what_is_left_is_said_and_a_smaller_request_still_fits() -> None:
     assert service.work(json={"text": "a" * 5, "target": "fr"}).status_code == 200
 
 
-@BOTH
 @pytest.mark.parametrize("text", ["", "!wrong", "!full", "!late", "!engine", "!weights", "!bug", "a" * 1001])
 def test_what_is_refused_or_fails_costs_nothing(text: str) -> None:
     service = Service()

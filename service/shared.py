@@ -158,11 +158,9 @@ class SharedLoadProgress(LoadProgress):
 
     def tell(self, model: str, stage: str | None) -> None:
         """See `LoadProgress.tell`."""
-        row = {"pid": os.getpid(), "model": model}
-        if stage is None:
-            self._shared.change("DELETE FROM stage WHERE pid = :pid AND model = :model", **row)
-        else:
-            self._shared.change("REPLACE INTO stage VALUES (:pid, :model, :stage)", **row, stage=stage)
+        over = "DELETE FROM stage WHERE pid = :pid AND model = :model"
+        put = "REPLACE INTO stage VALUES (:pid, :model, :stage)"
+        self._shared.change(over if stage is None else put, pid=os.getpid(), model=model, stage=stage)
 
     def stages(self) -> dict[str, str]:
         """See `LoadProgress.stages`."""
@@ -172,10 +170,8 @@ class SharedLoadProgress(LoadProgress):
 
     def fail(self, model: str, why: str | None) -> None:
         """See `LoadProgress.fail`."""
-        if why is None:
-            self._shared.change("DELETE FROM failure WHERE model = :model", model=model)
-        else:
-            self._shared.change("REPLACE INTO failure VALUES (:model, :why)", model=model, why=why)
+        over, put = "DELETE FROM failure WHERE model = :model", "REPLACE INTO failure VALUES (:model, :why)"
+        self._shared.change(over if why is None else put, model=model, why=why)
 
     def failures(self) -> dict[str, str]:
         """See `LoadProgress.failures`."""

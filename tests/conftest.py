@@ -180,6 +180,13 @@ def database_url(request: pytest.FixtureRequest) -> str | None:
 
 
 @pytest.fixture
+def each_database(database_url: str | None, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What settings do not say otherwise is kept in a database of both kinds in turn."""
+    if database_url is not None:
+        monkeypatch.setenv("DRAGOMAN_DATABASE", database_url)
+
+
+@pytest.fixture
 def database(tmp_path: Path, database_url: str | None) -> Iterator[Database]:
     """An empty database, of both kinds in turn."""
     database = Database(tmp_path, database_url)

@@ -167,6 +167,10 @@ def test_print_has_the_result_and_no_controls(page: Page) -> None:
 @pytest.mark.parametrize("width", [320, 390])
 def test_it_fits_a_phone(page: Page, width: int) -> None:
     page.set_viewport_size({"width": width, "height": 740})
+    article, options = page.locator("#article"), page.locator("#form")
+    assert article.bounding_box()["y"] < options.bounding_box()["y"]  # type: ignore[index]
+    article.press("Tab")
+    expect(options.locator(":checked").first).to_be_focused()  # read and reached in the same order
     go(page, ARTICLE + " " + "x" * 300)
     expect(page.locator(".segment")).to_have_count(1)
     assert page.evaluate("() => document.documentElement.scrollWidth") <= width

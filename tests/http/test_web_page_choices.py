@@ -3,6 +3,7 @@
 import json
 from pathlib import Path
 
+import pytest
 from page_runtime import SUGGESTIONS
 from playwright.sync_api import Browser, Page, expect
 from web_page import PageServer, browser, copied, done, folder, go, needs_chromium, opened, page, server
@@ -285,20 +286,21 @@ def test_a_glossary_is_edited_here_or_on_the_server(page: Page, server: PageServ
     assert json.loads(server.request("GET", "/v1/glossaries")[1])["glossaries"] == before
 
 
-def test_an_article_is_fetched_by_its_address(page: Page) -> None:
+@pytest.mark.parametrize(("suffix", "kind"), [("html", "a web page"), ("xhtml", "a web page"), ("xml", "XML")])
+def test_an_article_is_fetched_by_its_address(page: Page, suffix: str, kind: str) -> None:
     address = page.locator("#address")
     refused = "http://127.0.0.1/secret"
     address.locator("input").fill(refused)
     address.get_by_role("button", name="Fetch").click()
     expect(page.get_by_role("alert")).to_contain_text("which is not public")
-    html = "<html><body><article><p>Le café fermé.</p></article></body></html>"
-    headers = {"Content-Disposition": "attachment; filename=news.html"}
-    kind = "application/octet-stream"
-    page.route("**/v1/fetch", lambda route: route.fulfill(body=html, headers=headers, content_type=kind))
+    body = "<body><article><p>Le café fermé.</p></article></body>"
+    headers = {"Content-Disposition": f"attachment; filename=news.{suffix}"}
+    octets = "application/octet-stream"
+    page.route("**/v1/fetch", lambda route: route.fulfill(body=body, headers=headers, content_type=octets))
     address.locator("input").fill("https://news.example/a")
     address.locator("input").press("Enter")
-    expect(page.locator("#article")).to_have_value(html)
-    expect(page.locator("#count")).to_contain_text("read as a web page")
+    expect(page.locator("#article")).to_have_value(body)
+    expect(page.locator("#count")).to_contain_text(f"read as {kind}")
     expect(address).to_be_hidden()
 
 
@@ -313,6 +315,7 @@ def test_the_page_speaks_the_browser_s_language_and_another_if_asked(
         page.locator("#target").select_option("de")
         page.get_by_role("button", name="Lancer").click()
         expect(page.locator("#status")).to_have_text("Terminé.")
+        expect(page.locator("#translation .fine [lang=en]")).to_have_text("fake/m is a small model.")
         page.get_by_label("Langue de cette page").select_option("Русский")
         expect(page.locator("#status")).to_have_text("Готово.")
         expect(page.locator("#target")).to_have_value("de")
@@ -321,3 +324,6 @@ def test_the_page_speaks_the_browser_s_language_and_another_if_asked(
         page.reload()
         expect(page.get_by_role("button", name="Начать")).to_be_visible()
         assert page.evaluate("() => document.querySelectorAll('[data-t]:empty').length") == 0
+    with opened(browser, server.port, locale="sv-SE") as page:
+        expect(page.locator("html")).to_have_attribute("lang", "en")
+        expect(page.get_by_role("button", name="Go", exact=True)).to_be_visible()

@@ -71,7 +71,7 @@ async function summarize(draft, how) {
   } catch (error) {
     if (!lacksSource(error) || !draft.asked.target) throw error;
     draft.summary = await summaryIn("", draft, how); // which needs no translation
-    draft.summary.notes.push(t("summary.untranslated", { language: languageName(draft.asked.target) }));
+    draft.summary.untranslated = draft.asked.target;
   }
   how.summary.show(draft);
 }

@@ -286,7 +286,9 @@ def test_a_glossary_is_edited_here_or_on_the_server(page: Page, server: PageServ
     assert json.loads(server.request("GET", "/v1/glossaries")[1])["glossaries"] == before
 
 
-@pytest.mark.parametrize(("suffix", "kind"), [("html", "a web page"), ("xhtml", "a web page"), ("xml", "XML")])
+@pytest.mark.parametrize(
+    ("suffix", "kind"), [("html", "a web page"), ("xhtml", "a web page"), ("xml", "XML")]
+)
 def test_an_article_is_fetched_by_its_address(page: Page, suffix: str, kind: str) -> None:
     address = page.locator("#address")
     refused = "http://127.0.0.1/secret"

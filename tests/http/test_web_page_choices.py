@@ -100,6 +100,16 @@ def test_markdown_is_translated_as_what_it_is(page: Page) -> None:
     assert download.value.suggested_filename == "On-peace.fr.md"
 
 
+def test_xml_is_summarized_by_its_words_and_translated_as_what_it_is(page: Page) -> None:
+    xml = '<?xml version="1.0"?><news><para>The ministers met.</para></news>'
+    with page.expect_request("**/v1/translate") as asked:
+        go(page, xml)
+    assert json.loads(asked.value.post_data or "")["format"] == "xml"
+    done(page)
+    expect(page.locator("#count")).to_contain_text("looks like XML")
+    expect(page.locator("#summary .body")).to_have_text("The ministers met.")
+
+
 def test_pasted_html_is_never_run(page: Page) -> None:
     html = '<p>The <b>ministers</b> met.</p><img src="x" onerror="document.title = 1"><p>They left.</p>'
     with page.expect_request("**/v1/translate") as asked:
@@ -294,7 +304,7 @@ def test_an_article_is_fetched_by_its_address(page: Page, suffix: str, kind: str
     refused = "http://127.0.0.1/secret"
     address.locator("input").fill(refused)
     address.get_by_role("button", name="Fetch").click()
-    expect(page.get_by_role("alert")).to_contain_text("which is not public")
+    expect(page.get_by_role("alert")).to_contain_text("URL leads to '127.0.0.1', which is not public")
     body = "<body><article><p>Le café fermé.</p></article></body>"
     headers = {"Content-Disposition": f"attachment; filename=news.{suffix}"}
     octets = "application/octet-stream"

@@ -50,6 +50,7 @@ export function complain(error) {
   if (wantsKey(error)) return askForKey(error);
   $("#problem").replaceChildren(...explained(error));
   $("#problem").hidden = false;
+  $("#problem").scrollIntoView({ block: "nearest" });
   return null;
 }
 

@@ -32,7 +32,7 @@ export const short = (text, most) => (text.length > most ? `${text.slice(0, most
 export function sentence(words) {
   const [first] = words.split(/\s/, 1);
   const begun = /^\p{Ll}[\p{L}']*$/u.test(first) ? words[0].toUpperCase() + words.slice(1) : words;
-  return /[.!?…。！？]$/.test(begun) ? begun : `${begun}.`;
+  return (/[.!?…。！？]$/.test(begun) ? begun : `${begun}.`).replace(/^Url\b/, "URL");
 }
 
 // Words of the server, which speaks English in every language of the page.

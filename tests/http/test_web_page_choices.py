@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 from page_runtime import SUGGESTIONS
 from playwright.sync_api import Browser, Page, expect
-from web_page import PageServer, browser, copied, done, folder, go, needs_chromium, opened, page, server
+from web_page import PageServer, browser, copied, done, folder, go, needs_chromium, opened, page, sent, server
 
 pytestmark = needs_chromium
 
@@ -63,7 +63,7 @@ def test_a_summary_can_be_bullet_points(page: Page) -> None:
     page.get_by_label("Summary as").select_option("bullets")
     with page.expect_request("**/v1/summarize") as asked:
         go(page, "The ministers met.", make="summary")
-    assert json.loads(asked.value.post_data or "")["format"] == "bullets"
+    assert sent(asked)["format"] == "bullets"
     done(page)
 
 
@@ -89,7 +89,7 @@ def test_another_choice_makes_the_result_old_and_focus_stays(page: Page) -> None
 def test_markdown_is_translated_as_what_it_is(page: Page) -> None:
     with page.expect_request("**/v1/translate") as asked:
         go(page, MARKDOWN, make="translation")
-    assert json.loads(asked.value.post_data or "")["format"] == "markdown"
+    assert sent(asked)["format"] == "markdown"
     done(page)
     expect(page.locator("#count")).to_contain_text("looks like Markdown")
     expect(page.locator(".segment.li")).to_contain_text("one item")
@@ -104,7 +104,7 @@ def test_xml_is_summarized_by_its_words_and_translated_as_what_it_is(page: Page)
     xml = '<?xml version="1.0"?><news><para>The ministers met.</para></news>'
     with page.expect_request("**/v1/translate") as asked:
         go(page, xml)
-    assert json.loads(asked.value.post_data or "")["format"] == "xml"
+    assert sent(asked)["format"] == "xml"
     done(page)
     expect(page.locator("#count")).to_contain_text("looks like XML")
     expect(page.locator("#summary .body")).to_have_text("The ministers met.")
@@ -114,7 +114,7 @@ def test_pasted_html_is_never_run(page: Page) -> None:
     html = '<p>The <b>ministers</b> met.</p><img src="x" onerror="document.title = 1"><p>They left.</p>'
     with page.expect_request("**/v1/translate") as asked:
         go(page, html)
-    assert json.loads(asked.value.post_data or "")["format"] == "html"
+    assert sent(asked)["format"] == "html"
     done(page)
     expect(page.locator("#summary .body")).to_contain_text("The ministers met.")
     assert page.locator("main img").count() == 0
@@ -141,7 +141,7 @@ def test_a_sentence_is_rewritten_and_suggested(page: Page, folder: Path) -> None
     row.get_by_label("Also suggest it").check()
     with page.expect_request("**/v1/check") as asked:
         row.get_by_role("button", name="Save").click()
-    checked = json.loads(asked.value.post_data or "")
+    checked = sent(asked)
     assert (checked["source"], checked["output"], checked["target"]) == (
         "The ministers met.",
         "Les 15 ministres.",
@@ -170,13 +170,13 @@ def test_other_translations_of_a_sentence_are_asked_for_when_it_is_rewritten(
 ) -> None:
     with page.expect_request("**/v1/translate") as ordinary:
         go(page, "The ministers met. They left.", make="translation")
-    assert "alternatives" not in json.loads(ordinary.value.post_data or "")
+    assert "alternatives" not in sent(ordinary)
     done(page)
     row = page.locator(".segment").first
     row.hover()
     with page.expect_request("**/v1/translate") as asked:
         row.get_by_role("button", name="Rewrite this sentence").click()
-    body = json.loads(asked.value.post_data or "")
+    body = sent(asked)
     assert (body["text"], body["source"], body["alternatives"]) == ("The ministers met.", "en", 3)
     expect(row.locator(".others button")).to_have_text(["The Ministers Met.", "the ministers met."])
     row.locator(".others button").first.click()
@@ -252,7 +252,7 @@ def test_a_glossary_is_edited_here_or_on_the_server(page: Page, server: PageServ
     expect(page.locator("#glossary")).to_have_value("browser")
     with page.expect_request("**/v1/translate") as asked:
         go(page, "They met in Vienna.", make="translation")
-    assert json.loads(asked.value.post_data or "")["glossary"] == {"Vienna": "Vienne"}
+    assert sent(asked)["glossary"] == {"Vienna": "Vienne"}
     done(page)
     before = json.loads(server.request("GET", "/v1/glossaries")[1])["glossaries"]
     open_.click()

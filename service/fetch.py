@@ -19,7 +19,7 @@ from service.outbound import Destination, PinnedConnection, Resolve, destination
 
 FORMATS: Mapping[str, TextFormat] = {**TEXT_SUFFIXES, ".xhtml": "html", ".xml": "xml"}
 """Text, by its suffix."""
-KNOWN = frozenset((*FORMATS, *DOCUMENTS))
+KNOWN = (*FORMATS, *DOCUMENTS)
 """Suffixes of what can be read."""
 MOST_BYTES = 20 << 20
 WHOLE_S = 30.0

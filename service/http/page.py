@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from flask import Blueprint, Response, request
 
 from models.choices import DEFAULT_LENGTH, LENGTHS, TEXT_FORMATS
-from service.documents.formats import SUFFIXES
+from service.fetch import KNOWN
 from service.limits import job_limits
 
 if TYPE_CHECKING:
@@ -68,7 +68,7 @@ def _choices(settings: "Settings") -> dict[str, Any]:
         "lengths": {name: length.about for name, length in LENGTHS.items()},
         "default_length": DEFAULT_LENGTH,
         "formats": list(TEXT_FORMATS),
-        "suffixes": list(SUFFIXES),
+        "suffixes": list(KNOWN),
         "suggestions": "libretranslate" in settings.clients,  # whose `/suggest` the page uses
         "request_characters": settings.max_request_characters,
         "page_characters": settings.max_html_characters,

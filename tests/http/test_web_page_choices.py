@@ -3,9 +3,10 @@
 import json
 from pathlib import Path
 
+import pytest
 from page_runtime import SUGGESTIONS
 from playwright.sync_api import Browser, Page, expect
-from web_page import PageServer, browser, copied, done, folder, go, needs_chromium, opened, page, server
+from web_page import PageServer, browser, copied, done, folder, go, needs_chromium, opened, page, sent, server
 
 pytestmark = needs_chromium
 
@@ -62,7 +63,7 @@ def test_a_summary_can_be_bullet_points(page: Page) -> None:
     page.get_by_label("Summary as").select_option("bullets")
     with page.expect_request("**/v1/summarize") as asked:
         go(page, "The ministers met.", make="summary")
-    assert json.loads(asked.value.post_data or "")["format"] == "bullets"
+    assert sent(asked)["format"] == "bullets"
     done(page)
 
 
@@ -88,7 +89,7 @@ def test_another_choice_makes_the_result_old_and_focus_stays(page: Page) -> None
 def test_markdown_is_translated_as_what_it_is(page: Page) -> None:
     with page.expect_request("**/v1/translate") as asked:
         go(page, MARKDOWN, make="translation")
-    assert json.loads(asked.value.post_data or "")["format"] == "markdown"
+    assert sent(asked)["format"] == "markdown"
     done(page)
     expect(page.locator("#count")).to_contain_text("looks like Markdown")
     expect(page.locator(".segment.li")).to_contain_text("one item")
@@ -99,11 +100,21 @@ def test_markdown_is_translated_as_what_it_is(page: Page) -> None:
     assert download.value.suggested_filename == "On-peace.fr.md"
 
 
+def test_xml_is_summarized_by_its_words_and_translated_as_what_it_is(page: Page) -> None:
+    xml = '<?xml version="1.0"?><news><para>The ministers met.</para></news>'
+    with page.expect_request("**/v1/translate") as asked:
+        go(page, xml)
+    assert sent(asked)["format"] == "xml"
+    done(page)
+    expect(page.locator("#count")).to_contain_text("looks like XML")
+    expect(page.locator("#summary .body")).to_have_text("The ministers met.")
+
+
 def test_pasted_html_is_never_run(page: Page) -> None:
     html = '<p>The <b>ministers</b> met.</p><img src="x" onerror="document.title = 1"><p>They left.</p>'
     with page.expect_request("**/v1/translate") as asked:
         go(page, html)
-    assert json.loads(asked.value.post_data or "")["format"] == "html"
+    assert sent(asked)["format"] == "html"
     done(page)
     expect(page.locator("#summary .body")).to_contain_text("The ministers met.")
     assert page.locator("main img").count() == 0
@@ -130,7 +141,7 @@ def test_a_sentence_is_rewritten_and_suggested(page: Page, folder: Path) -> None
     row.get_by_label("Also suggest it").check()
     with page.expect_request("**/v1/check") as asked:
         row.get_by_role("button", name="Save").click()
-    checked = json.loads(asked.value.post_data or "")
+    checked = sent(asked)
     assert (checked["source"], checked["output"], checked["target"]) == (
         "The ministers met.",
         "Les 15 ministres.",
@@ -159,13 +170,13 @@ def test_other_translations_of_a_sentence_are_asked_for_when_it_is_rewritten(
 ) -> None:
     with page.expect_request("**/v1/translate") as ordinary:
         go(page, "The ministers met. They left.", make="translation")
-    assert "alternatives" not in json.loads(ordinary.value.post_data or "")
+    assert "alternatives" not in sent(ordinary)
     done(page)
     row = page.locator(".segment").first
     row.hover()
     with page.expect_request("**/v1/translate") as asked:
         row.get_by_role("button", name="Rewrite this sentence").click()
-    body = json.loads(asked.value.post_data or "")
+    body = sent(asked)
     assert (body["text"], body["source"], body["alternatives"]) == ("The ministers met.", "en", 3)
     expect(row.locator(".others button")).to_have_text(["The Ministers Met.", "the ministers met."])
     row.locator(".others button").first.click()
@@ -241,7 +252,7 @@ def test_a_glossary_is_edited_here_or_on_the_server(page: Page, server: PageServ
     expect(page.locator("#glossary")).to_have_value("browser")
     with page.expect_request("**/v1/translate") as asked:
         go(page, "They met in Vienna.", make="translation")
-    assert json.loads(asked.value.post_data or "")["glossary"] == {"Vienna": "Vienne"}
+    assert sent(asked)["glossary"] == {"Vienna": "Vienne"}
     done(page)
     before = json.loads(server.request("GET", "/v1/glossaries")[1])["glossaries"]
     open_.click()
@@ -285,20 +296,23 @@ def test_a_glossary_is_edited_here_or_on_the_server(page: Page, server: PageServ
     assert json.loads(server.request("GET", "/v1/glossaries")[1])["glossaries"] == before
 
 
-def test_an_article_is_fetched_by_its_address(page: Page) -> None:
+@pytest.mark.parametrize(
+    ("suffix", "kind"), [("html", "a web page"), ("xhtml", "a web page"), ("xml", "XML")]
+)
+def test_an_article_is_fetched_by_its_address(page: Page, suffix: str, kind: str) -> None:
     address = page.locator("#address")
     refused = "http://127.0.0.1/secret"
     address.locator("input").fill(refused)
     address.get_by_role("button", name="Fetch").click()
-    expect(page.get_by_role("alert")).to_contain_text("which is not public")
-    html = "<html><body><article><p>Le café fermé.</p></article></body></html>"
-    headers = {"Content-Disposition": "attachment; filename=news.html"}
-    kind = "application/octet-stream"
-    page.route("**/v1/fetch", lambda route: route.fulfill(body=html, headers=headers, content_type=kind))
+    expect(page.get_by_role("alert")).to_contain_text("URL leads to '127.0.0.1', which is not public")
+    body = "<body><article><p>Le café fermé.</p></article></body>"
+    headers = {"Content-Disposition": f"attachment; filename=news.{suffix}"}
+    octets = "application/octet-stream"
+    page.route("**/v1/fetch", lambda route: route.fulfill(body=body, headers=headers, content_type=octets))
     address.locator("input").fill("https://news.example/a")
     address.locator("input").press("Enter")
-    expect(page.locator("#article")).to_have_value(html)
-    expect(page.locator("#count")).to_contain_text("read as a web page")
+    expect(page.locator("#article")).to_have_value(body)
+    expect(page.locator("#count")).to_contain_text(f"read as {kind}")
     expect(address).to_be_hidden()
 
 
@@ -313,6 +327,7 @@ def test_the_page_speaks_the_browser_s_language_and_another_if_asked(
         page.locator("#target").select_option("de")
         page.get_by_role("button", name="Lancer").click()
         expect(page.locator("#status")).to_have_text("Terminé.")
+        expect(page.locator("#translation .fine [lang=en]")).to_have_text("fake/m is a small model.")
         page.get_by_label("Langue de cette page").select_option("Русский")
         expect(page.locator("#status")).to_have_text("Готово.")
         expect(page.locator("#target")).to_have_value("de")
@@ -321,3 +336,6 @@ def test_the_page_speaks_the_browser_s_language_and_another_if_asked(
         page.reload()
         expect(page.get_by_role("button", name="Начать")).to_be_visible()
         assert page.evaluate("() => document.querySelectorAll('[data-t]:empty').length") == 0
+    with opened(browser, server.port, locale="sv-SE") as page:
+        expect(page.locator("html")).to_have_attribute("lang", "en")
+        expect(page.get_by_role("button", name="Go", exact=True)).to_be_visible()

@@ -1,5 +1,6 @@
 """The page in a browser, headless: chromium, or with PAGE_BROWSER=firefox Firefox; and fixtures."""
 
+import json
 import os
 import shutil
 from collections.abc import Iterator
@@ -17,6 +18,11 @@ CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", 
 needs_chromium = pytest.mark.skipif(
     (FIREFOX if IS_FIREFOX else CHROMIUM) is None, reason="there is no such browser on this machine"
 )
+
+
+def not_in_firefox(why: str) -> pytest.MarkDecorator:
+    return pytest.mark.skipif(IS_FIREFOX, reason=f"playwright's driver of Firefox {why}")
+
 
 expect.set_options(timeout=20_000)  # ms: a busy machine takes its time
 
@@ -94,6 +100,13 @@ def go(page: Page, text: str, *, make: str = "both", target: str = "fr") -> None
 
 def done(page: Page) -> None:
     expect(page.locator("#status")).to_have_text("Done.")
+
+
+def sent(asked: Any) -> Any:
+    """The JSON of a request that was waited for; in Firefox the test ends here."""
+    if IS_FIREFOX:
+        pytest.skip("playwright's driver of Firefox tells no request's body")
+    return json.loads(asked.value.post_data)
 
 
 def copied(page: Page, what: str = "translation") -> str:

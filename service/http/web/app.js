@@ -140,6 +140,16 @@ $("#language").addEventListener("change", async ({ target }) => {
   session.redraw();
 });
 
+// On a phone the article comes before the options, to the eye and to the keyboard.
+const phone = matchMedia("(max-width: 56rem)");
+function arrange() {
+  const held = document.activeElement;
+  $(phone.matches ? "main" : ".panes").prepend(source);
+  held.focus({ preventScroll: true });
+}
+phone.addEventListener("change", arrange);
+arrange();
+
 startTheme();
 memory.startMemory();
 glossary.startGlossaries((edited) => {

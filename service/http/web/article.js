@@ -49,7 +49,7 @@ export class ArticleView {
     list.hidden = !dropped.length;
     $("summary", list).textContent = t("article.left-out", { count: dropped.length });
     $("ul", list).replaceChildren(
-      ...dropped.map(({ text, reason }) => element("li", {}, element("b", {}, reason), `: ${short(text, 160)}`)),
+      ...dropped.map(({ text, reason }) => element("li", {}, element("b", { lang: "en" }, reason), `: ${short(text, 160)}`)),
     );
   }
 

@@ -9,7 +9,9 @@ import { listed, save, short } from "./words.js";
 import { glossaryOf } from "./work.js";
 
 const FETCHED = "application/x-fetched";
-const READ_HERE = /\.(?:txt|md|markdown|html?)$/i;
+const PAGE = /\.x?html?$/i;
+const XML = /\.xml$/i;
+const READ_HERE = /\.(?:txt|md|markdown|x?html?|xml)$/i;
 
 // Why a file cannot be taken, in words; null for one that can.
 export function refusal({ name, type }) {
@@ -30,7 +32,7 @@ export async function textOf(file) {
   const bytes = await file.arrayBuffer();
   const begins = new TextDecoder("windows-1252").decode(bytes.slice(0, 2048));
   const marked = { "\u00ff\u00fe": "utf-16le", "\u00fe\u00ff": "utf-16be" }[begins.slice(0, 2)];
-  const declared = file.type !== FETCHED && /\.html?$/i.test(file.name) && /<meta[^>]*charset=["']?([\w-]+)/i.exec(begins)?.[1];
+  const declared = file.type !== FETCHED && kindOf(file) && /<(?:meta|\?xml)\b[^>]*(?:charset|encoding)=["']?([\w-]+)/i.exec(begins)?.[1];
   try {
     return new TextDecoder(marked || declared || "utf-8", { fatal: true }).decode(bytes);
   } catch {
@@ -43,6 +45,9 @@ export function described({ name, size }) {
   const [value, unit] = size < 1e6 ? [Math.ceil(size / 1000), "kB"] : [size / 1e6, "MB"];
   return `${name.split(".").pop().toUpperCase()}, ${number(value, { maximumFractionDigits: 1 })} ${unit}`;
 }
+
+// What a text file is by its name; null where its text must tell.
+export const kindOf = ({ name }) => (PAGE.test(name) ? "page" : XML.test(name) ? "xml" : null);
 
 export const isReadHere = ({ name }) => READ_HERE.test(name);
 

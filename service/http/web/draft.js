@@ -6,23 +6,23 @@ import { languageOf } from "./looking.js";
 import { assemble } from "./parts.js";
 import { Text } from "./text.js";
 
-export function newDraft(raw, { html = null, file = null } = {}) {
+export function newDraft(raw, { kind = null, file = null } = {}) {
   const asked = chosen();
-  const kind = asked.format || (html === null ? kindOf(raw) : "page");
+  const found = asked.format || kind || kindOf(raw);
   return {
     id: crypto.randomUUID?.() ?? `${Date.now()}-${Math.random()}`,
     made: new Date().toISOString(),
     asked,
     raw,
-    kind,
-    format: formatOf(kind),
+    kind: found,
+    format: formatOf(found),
     file, // its name; the server alone can read it
     article: null, // {text, title, bodyStart, dropped}: as it was read, without what a page puts around it
     summary: null, // the server's answer
     summaryJob: null,
     toTranslate: null, // the text that the parts are of
     parts: null,
-    language: asked.source === "auto" ? languageOf(raw, kind) : asked.source, // of the text, as far as it is known
+    language: asked.source === "auto" ? languageOf(raw, found) : asked.source, // of the text, as far as it is known
     about: null, // of the translation: {model, via, source, target, notes, ms}
     edits: {}, // sentences that the reader wrote anew, by where they begin
     editFlags: {}, // what the checks found in those, likewise; null for one that is not checked

@@ -1,6 +1,6 @@
 // Writing a translated sentence anew, or choosing another of the model's.
 
-import { explain } from "./failures.js";
+import { explained } from "./failures.js";
 import { t } from "./language.js";
 import { post } from "./service.js";
 import { button, element } from "./words.js";
@@ -48,7 +48,7 @@ export function edit(row, words, { offers, done, others }) {
       element("p", {}, t(texts.length ? "rewrite.others" : "rewrite.no-others")),
       element("ul", {}, ...texts.map((text) => element("li", {}, choice(text)))),
     ),
-    (error) => { if (error.name !== "AbortError") list.replaceChildren(element("p", {}, explain(error))); },
+    (error) => { if (error.name !== "AbortError") list.replaceChildren(element("p", {}, ...explained(error))); },
   );
 }
 

@@ -2,7 +2,7 @@
 
 import { knows, t } from "./language.js";
 import { Problem } from "./service.js";
-import { listed, named, sentence } from "./words.js";
+import { english, listed, named, sentence } from "./words.js";
 
 export function explain(error) {
   if (!(error instanceof Problem)) return t("failure.page", { detail: error.message });
@@ -15,6 +15,14 @@ export function explain(error) {
   const key = `failure.${error.kind}`;
   if (error.kind && knows(key)) return t(key, { detail, allowed: list, id, time: duration(error.retryAfterS) });
   return status < 500 && list ? t("failure.allowed", { detail, allowed: list }) : detail;
+}
+
+// The same as nodes, with what the server says itself as English.
+export function explained(error) {
+  const words = explain(error);
+  const detail = error.document?.status ? sentence(error.message) : undefined;
+  const around = words.split(detail);
+  return around.length === 2 ? [around[0], english(detail), around[1]] : [words];
 }
 
 export const waitingWords = (problem, seconds) =>

@@ -2,7 +2,7 @@
 
 import { knows, t } from "./language.js";
 import { pieces } from "./text.js";
-import { $, element, sentence, short } from "./words.js";
+import { $, element, english, sentence, short } from "./words.js";
 
 // A text's nodes, with a mark for each flagged stretch; one flagged as a whole is shaded rather than underlined.
 // The words that the model was least sure of are marked within a doubtful one.
@@ -27,7 +27,7 @@ const kindName = (kind) => (knows(`kind.${kind}`) ? t(`kind.${kind}`) : kind);
 export function list(box, found) {
   box.replaceChildren(
     ...found.map(({ words, flag }) =>
-      element("li", { className: flag.severity }, element("b", {}, short(words, 60)), ` (${kindName(flag.kind)}): ${flag.reason}`),
+      element("li", { className: flag.severity }, element("b", {}, short(words, 60)), ` (${kindName(flag.kind)}): `, english(flag.reason)),
     ),
   );
 }

@@ -1,7 +1,7 @@
 // The glossary editor: terms that this browser keeps, and for whoever has a key those that the server keeps.
 
 import * as choices from "./choices.js";
-import { explain } from "./failures.js";
+import { explained } from "./failures.js";
 import * as keep from "./keep.js";
 import { t } from "./language.js";
 import { get, post, Problem, request, send } from "./service.js";
@@ -63,7 +63,7 @@ export async function open(asking) {
 async function tried(act) {
   const problem = $(".problem", card);
   problem.textContent = "";
-  await act().catch((error) => { problem.textContent = explain(error); });
+  await act().catch((error) => { problem.replaceChildren(...explained(error)); });
 }
 
 // Show what the chosen glossary has; of several pairs of languages the first.

@@ -1,8 +1,9 @@
-// What a pasted text is: a web page, HTML, Markdown or plain; and which block each of its sentences stands in.
+// What a pasted text is: a web page, XML, HTML, Markdown or plain; and which block each of its sentences stands in.
 
 import { t } from "./language.js";
 
-const PAGE = /^\s*(?:<!doctype html|<html[\s>]|<head[\s>]|<body[\s>])/i;
+const PAGE = /^\s*(?:<\?xml\b[^>]*>\s*)?(?:<!doctype html|<html[\s>]|<head[\s>]|<body[\s>])/i;
+const XML = /^\s*<\?xml\b/i;
 const HTML = /^\s*<([a-z][a-z0-9]*)\b[^<>]*>[^]*<\/[a-z][a-z0-9]*>/i;
 const MARKDOWN = [
   /^#{1,6} +\S/m, // a heading
@@ -14,6 +15,7 @@ const MARKDOWN = [
 
 export function kindOf(text) {
   if (PAGE.test(text)) return "page";
+  if (XML.test(text)) return "xml";
   if (HTML.test(text)) return "html";
   return MARKDOWN.some((mark) => mark.test(text)) ? "markdown" : "text";
 }
@@ -21,7 +23,7 @@ export function kindOf(text) {
 // The format that a translation is asked in: of a web page its article is read, which is plain text.
 export const formatOf = (kind) => (kind === "page" ? "text" : kind);
 
-export const kindWords = (kind) => ({ page: t("count.page"), html: "HTML", markdown: "Markdown", text: t("count.text") })[kind] ?? kind;
+export const kindWords = (kind) => ({ page: t("count.page"), html: "HTML", xml: "XML", markdown: "Markdown", text: t("count.text") })[kind] ?? kind;
 
 // What a reader reads of Markdown: no code, no marks, a link's words alone.
 export const plainMarkdown = (text) =>

@@ -1,7 +1,7 @@
 // The caller's translation memory as a table: seen, mended, forgotten.
 
 import { languageTitle } from "./choices.js";
-import { explain } from "./failures.js";
+import { explained } from "./failures.js";
 import { t } from "./language.js";
 import { get, post, request } from "./service.js";
 import { $, button, element } from "./words.js";
@@ -40,7 +40,7 @@ export async function open(asking) {
 async function tried(act) {
   const problem = $(".problem", card);
   problem.textContent = "";
-  await act().catch((error) => { problem.textContent = explain(error); });
+  await act().catch((error) => { problem.replaceChildren(...explained(error)); });
 }
 
 async function look() {

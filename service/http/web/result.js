@@ -32,6 +32,6 @@ export class Result {
   }
 
   fine(words) {
-    $(".fine", this.section).textContent = words.filter(Boolean).join(" ");
+    $(".fine", this.section).replaceChildren(...words.filter(Boolean).flatMap((each) => [each, " "]).slice(0, -1));
   }
 }

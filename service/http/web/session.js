@@ -6,7 +6,7 @@ import { DocumentView } from "./document_view.js";
 import * as documents from "./documents.js";
 import { isUnfinished, newDraft, titleOf, translated } from "./draft.js";
 import * as editing from "./editing.js";
-import { explain, isHopeless, waitingWords, wantsKey } from "./failures.js";
+import { explain, explained, isHopeless, waitingWords, wantsKey } from "./failures.js";
 import * as keep from "./keep.js";
 import { t } from "./language.js";
 import { look, tooLong } from "./looking.js";
@@ -48,8 +48,9 @@ function say(words, share = 0) {
 
 export function complain(error) {
   if (wantsKey(error)) return askForKey(error);
-  $("#problem").textContent = explain(error);
+  $("#problem").replaceChildren(...explained(error));
   $("#problem").hidden = false;
+  $("#problem").scrollIntoView({ block: "nearest" });
   return null;
 }
 
@@ -74,7 +75,7 @@ export async function go() {
   const length = new Text(raw).length;
   if (length > choices.limits.job) return complain(new Problem({ detail: tooLong(length, choices.limits.job) }));
   before = all.some((view) => view.text) ? draft : null;
-  draft = newDraft(raw, { html: given.html, file: isFile ? given.file.name : null });
+  draft = newDraft(raw, { kind: given.kind, file: isFile ? given.file.name : null });
   for (const view of all) view.clear();
   return run();
 }
@@ -245,7 +246,7 @@ function compare() {
 }
 
 export function examine() {
-  look($("#article").value, given.html == null ? choices.chosen().format : "page", { key: key() });
+  look($("#article").value, choices.chosen().format || given.kind, { key: key() });
 }
 
 function editSentence(row, segment) {
@@ -305,7 +306,7 @@ async function read(file) {
   if (refused) throw new Problem({ detail: refused });
   const text = documents.isReadHere(file) ? await documents.textOf(file) : "";
   wipe(t("status.ready", { file: file.name }));
-  given = { file, html: /\.html?$/i.test(file.name) ? text : null };
+  given = { file, kind: documents.kindOf(file) };
   $("#article").value = text;
   showFile();
   examine();

@@ -1,5 +1,6 @@
 // The summary, its sentences with their evidence and flags.
 
+import { languageName } from "./choices.js";
 import { isTrust, list, marked, reachable, tally, trust } from "./flags.js";
 import { number, t } from "./language.js";
 import { Result } from "./result.js";
@@ -40,7 +41,7 @@ export class SummaryView extends Result {
     list($(".findings", this.section), found);
     tally($(".tally", this.section), found, answer.sentences.length);
     trust($(".trust", this.section), answer.sentences.map(({ confidence }) => confidence));
-    const { model, translation_model: translator, timings_ms: { total } } = answer;
+    const { model, translation_model: translator, timings_ms: { total }, untranslated } = answer;
     const seconds = number(total / 1000, { minimumFractionDigits: 1, maximumFractionDigits: 1 });
     // a score of 1 says that the sentence is the article's own
     const picked = !answer.translation_model && answer.sentences.every(({ evidence }) => evidence[0]?.score === 1);
@@ -48,6 +49,7 @@ export class SummaryView extends Result {
       t(translator ? "summary.by-two" : "summary.by", { model, translator, seconds }),
       picked ? t("summary.picked") : "",
       t("summary.hover"),
+      untranslated && t("summary.untranslated", { language: languageName(untranslated) }),
       ...noted(answer.notes.filter((note) => !isTrust(note))),
     ]);
   }

@@ -32,13 +32,18 @@ export const short = (text, most) => (text.length > most ? `${text.slice(0, most
 export function sentence(words) {
   const [first] = words.split(/\s/, 1);
   const begun = /^\p{Ll}[\p{L}']*$/u.test(first) ? words[0].toUpperCase() + words.slice(1) : words;
-  return /[.!?…。！？]$/.test(begun) ? begun : `${begun}.`;
+  return (/[.!?…。！？]$/.test(begun) ? begun : `${begun}.`).replace(/^Url\b/, "URL");
 }
+
+// Words of the server, which speaks English in every language of the page.
+export const english = (words) => element("span", { lang: "en" }, words);
 
 // The service's notes as sentences for a reader, who runs no command to get a better model.
 export const noted = (notes) =>
-  notes.map((note) => sentence(note.replace(/; (\S+), named as `model`, is better(:.*)?$/s, (_, model, how) =>
-    how ? `. ${t("note.ask")}` : `. ${t("note.better", { model })}`)));
+  notes.flatMap((note) => {
+    const [, said, model, how] = /^(.*?)(?:; (\S+), named as `model`, is better(:.*)?)?$/s.exec(note);
+    return [english(sentence(said)), model && sentence(how ? t("note.ask") : t("note.better", { model }))];
+  });
 
 export function save(name, blob) {
   const link = element("a", { href: URL.createObjectURL(blob), download: name });

@@ -46,9 +46,9 @@ async function read(draft, how) {
   const raw = new Text(draft.raw);
   draft.article = { text: draft.raw, title: "", bodyStart: 0, dropped: [] };
   draft.toTranslate = draft.raw;
-  const isMarkup = draft.kind === "page" || draft.kind === "html";
+  const isMarkup = ["page", "html", "xml"].includes(draft.kind);
   if (draft.kind === "markdown") draft.article.text = plainMarkdown(draft.raw);
-  if (["markdown", "xml"].includes(draft.kind) || raw.length > (isMarkup ? limits.page : limits.request)) return;
+  if (draft.kind === "markdown" || raw.length > (isMarkup ? limits.page : limits.request)) return;
   how.say(t("status.reading"));
   const answer = await post("v1/clean", { [isMarkup ? "html" : "text"]: draft.raw }, how);
   const heading = answer.title ? `${answer.title}\n\n` : "";
@@ -58,7 +58,7 @@ async function read(draft, how) {
     bodyStart: new Text(heading).length,
     dropped: answer.dropped,
   };
-  if (draft.kind !== "html") draft.toTranslate = draft.article.text;
+  if (!["html", "xml"].includes(draft.kind)) draft.toTranslate = draft.article.text;
 }
 
 // ---------------------------------------------------------------------- the summary
@@ -71,7 +71,7 @@ async function summarize(draft, how) {
   } catch (error) {
     if (!lacksSource(error) || !draft.asked.target) throw error;
     draft.summary = await summaryIn("", draft, how); // which needs no translation
-    draft.summary.notes.push(t("summary.untranslated", { language: languageName(draft.asked.target) }));
+    draft.summary.untranslated = draft.asked.target;
   }
   how.summary.show(draft);
 }

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from models.checks.flag import Flag, any_error, penalty
 from models.checks.language.entities import Entity, hints, mentions, name_in
 from models.checks.language.negation import denials
-from models.checks.language.reading import Reading, word_forms
+from models.checks.language.reading import Reading
 from models.checks.pair import Check, Pair
 from models.checks.registry import TRANSLATION_CHECKS, CheckedSentence, run
 from models.checks.translation.alignment import align
@@ -381,7 +381,7 @@ def test_penalty_puts_what_loses_most_first():
 
 
 def test_words_of_scripts_without_spaces_are_single_characters():
-    assert [word.form for word in word_forms("L'été 2020: 天气好 OK")] == [
+    assert [word.form for word in Reading("L'été 2020: 天气好 OK", "und").word_forms] == [
         "l'été",
         "2020",
         "天",

@@ -39,7 +39,6 @@ _FIGURES = re.compile(r"\d[-./]\d{1,2}[-./]\d")
 _YEAR_RANGE = re.compile(r"(?<!\d)([12]\d)(\d\d)[-–/](\d\d)(?!\d)")
 _SHORT_YEAR = re.compile(r"(?<!\w)[’'‘](\d\d)(?=s?\b)")
 _LEAST_LETTERS = 3
-_WORD = re.compile(r"[^\W\d_]{3,}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,10 +85,10 @@ def _by_key(names: Any) -> dict[str, int]:
     return found
 
 
-def months_in(text: str, language: str) -> set[int]:
-    """Return the months, 1 to 12, that `text` names, in full or shortened."""
-    months = calendar_words(language).months
-    return {months[key] for key in map(key_of, _WORD.findall(text)) if key in months}
+def months_in(reading: Reading) -> set[int]:
+    """Return the months, 1 to 12, that the text names, in full or shortened."""
+    months = calendar_words(reading.base_language).months
+    return {months[word.form] for word in reading.letters if word.form in months}
 
 
 def is_calendar_word(key: str, language: str) -> bool:
@@ -153,6 +152,8 @@ def _days(text: str, word: Word, month: int, numerals: list[Numeral]) -> Iterato
 
 
 def _years(reading: Reading) -> Iterator[DatePart]:
+    if not reading.numerals:
+        return
     for numeral in reading.numerals:
         written = reading.at(numeral.span)
         if len(written) != 4 or not written.isdecimal() or numeral.spelled or numeral.unit:

@@ -471,6 +471,21 @@ def test_separators_never_change_a_number(number, separator):
             "L'envoyé de la Chine en Chine a dit que Pékin nuit aux firmes américaines.",
             ["place"],
         ),
+        (
+            "en-zh",
+            "The US envoy to China, from Iowa, a big exporter to China, said Beijing hurt American firms.",
+            "来自爱荷华州的美国驻华大使说，爱荷华州是美国的主要出口州，美国北京伤害了美国企业。",
+            ["place"],
+        ),
+        (
+            "en-it",
+            "US officials told of a campaign by Washington to press China over US elections and Beijing.",
+            "Funzionari degli Stati Uniti dicono di una campagna di Washington sulle elezioni statunitensi e "
+            "Pechino per far pressione sugli Stati Uniti.",
+            ["place"],
+        ),
+        ("en-zh", "emitters like India and China are reducing", "印度和印度等国减排中的责任", ["place"]),
+        ("en-zh", "the US sells bonds and US banks lend China money", "美国出售债券，美国银行借钱给中方", []),
         ("en-es", "The terror suspect is in NYC.", "El sospechoso está en Nueva York.", []),
         ("de-en", "aus Niederösterreich und Neuengland", "from Lower Austria and New England", []),
         ("zh-en", "沿海地区", "the coast", []),

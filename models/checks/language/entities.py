@@ -70,6 +70,8 @@ _AMERICAN_CITIES = frozenset(
     "New_York Los_Angeles Mexico_City Sao_Paulo Havana Caracas Bogota Lima".split()  # noqa: SIM905
 )
 _LEAST_BEGINNING, _BEGINNING_SHARE = 4, 0.6
+_LEAST_LETTERS = 3
+"""A shorter name hints at nothing: `using` is not of the US."""
 _SAME_LETTERS = 2
 _NO_LIKELY = {"en": "GB", "pt": "PT", "es": "ES", "fr": "FR", "ar": "", "zh": "CN"}
 _DECLENSION = {
@@ -143,24 +145,29 @@ def hints(reading: Reading, sure: Iterable[Mention]) -> Counter[Entity]:
     found.update([country for entity in found.elements() if (country := country_of(entity)) is not None])
     # a currency's code begins with its country's: 5 dollars may be those of the United States
     found.update(Entity("place", numeral.unit[:2]) for numeral in reading.numerals if numeral.unit)
-    if known.pattern is not None:
-        for first in set(reading.text):
-            for beginning, entity in known.beginnings.get(first, ()):
-                found[entity] += reading.text.count(beginning)
-        return +found
     # what names one thing hints at no other: `South Korea` is not the other Korea
     named = [mention.span for mention in sure]
+    if known.pattern is not None:
+        starts, ends = zip(*named, strict=True) if named else ((), ())
+        rest = " ".join(reading.text[a:b] for a, b in zip((0, *ends), (*starts, None), strict=True))
+        for first in set(rest):
+            for beginning, entity in known.beginnings.get(first, ()):
+                found[entity] += rest.count(beginning)
+        return +found
     for key, span in reading.letters:
         if named and span.is_within(named):
             continue
         compound = _PART_OF_COUNTRY.match(key)
-        for part in (key, key[compound.end() :]) if compound else (key,):
-            for start in {part[:3], part[:2]}:
-                for beginning, entity in known.beginnings.get(start, ()):
-                    if part.startswith(beginning) and (
-                        len(beginning) >= _LEAST_BEGINNING or len(part) <= len(beginning) + _MOST_REST
-                    ):
-                        found[entity] += 1
+        found.update(
+            {
+                entity
+                for part in ((key, key[compound.end() :]) if compound else (key,))
+                for start in {part[:3], part[:2]}
+                for beginning, entity in known.beginnings.get(start, ())
+                if part.startswith(beginning)
+                and (len(beginning) >= _LEAST_BEGINNING or len(part) <= len(beginning) + _MOST_REST)
+            }
+        )
     return found
 
 
@@ -223,8 +230,8 @@ def _entity_names(language: str) -> _EntityNames:
             continue
         for form in _forms(keys, language):
             names.setdefault(form[0], []).append((form, entity))
-        longest = max(keys, key=len)
-        whole.add((longest[: max(_LEAST_BEGINNING, ceil(_BEGINNING_SHARE * len(longest)))], entity))
+        if len(longest := max(keys, key=len)) >= _LEAST_LETTERS:
+            whole.add((longest[: max(_LEAST_BEGINNING, ceil(_BEGINNING_SHARE * len(longest)))], entity))
     whole |= set(_other_hints(language, locale))
     for beginning, entity in whole:
         beginnings.setdefault(beginning[: 1 if unspaced else 3], []).append((beginning, entity))

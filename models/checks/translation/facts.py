@@ -356,19 +356,14 @@ def _named_twice(pair: Pair) -> Iterator[Flag]:
     )
     if len(there) < _LEAST_PLACES or not here:
         return
-    theirs, ours = pair.source_hints, pair.output_hints
-    lost, added = _more_often(there, here, theirs - ours), _more_often(here, there, ours - theirs)
-    for one, other in zip(lost[-1:], added[-1:], strict=False):
+    rarer, oftener = pair.source_hints - pair.output_hints, pair.output_hints - pair.source_hints
+    rarer &= Counter(m.entity for m in there) - Counter(m.entity for m in here)
+    lost, again = ([m for m in found if m.entity in own] for found, own in ((there, rarer), (here, oftener)))
+    for one, other in zip(lost[-1:], again[-1:], strict=False):
         if country_of(other.entity) != one.entity:  # `Athens` says what Greece does
             written = pair.source.at(one.span), pair.output.at(other.span)
             reason = f"The source has {written[0]} where this has {written[1]} again."
             yield Flag("place", other.span, reason, source=one.span)
-
-
-def _more_often(found: list[Mention], others: list[Mention], rest: Counter[Entity]) -> list[Mention]:
-    """Return the mentions of what is named more often than by the others, and hinted at: `rest`."""
-    more = Counter(mention.entity for mention in found) - Counter(mention.entity for mention in others)
-    return [mention for mention in found if mention.entity in more and mention.entity in rest]
 
 
 def _foreign_forms(pair: Pair) -> Iterator[Flag]:

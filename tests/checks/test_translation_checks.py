@@ -435,6 +435,8 @@ def test_separators_never_change_a_number(number, separator):
         ("en-fr", "Germany left on Tuesday.", "L'Autriche est partie mercredi.", ["date", "place"]),
         ("en-de", "on Wednesday in May", "am Donnerstag im Juni", ["date", "date"]),
         ("en-de", "on Wednesday morning", "am Mittwochmorgen", []),
+        ("en-fr", "on Dec. 26", "le 26\u00a0avril", ["date"]),
+        ("en-de", "on Dec. 26", "am 26. August", ["date"]),
         ("en-de", "May you live long.", "Mögest du lange leben.", []),
         ("ru-en", "Он приехал в среду из Германии.", "He came on Wednesday from Germany.", []),
         ("ru-en", "Он приехал в среду из Германии.", "He came on Thursday from Germany.", ["date"]),

@@ -25,9 +25,12 @@ _ALSO_OTHER_WORDS = frozenset(
 )
 _DATE_BEFORE = re.compile(
     r"(?:\b(?:in|on|of|by|since|until|till|last|next|this|from|early|late|mid|during|between|every|each)[ -]"
-    r"|\d(?:st|nd|rd|th)? )$",
+    r"|\d(?:st|nd|rd|th|er)?[ \u00a0\u202f])$",
     re.IGNORECASE,
 )
+_SMALL = frozenset({"mars", "mai", "avril"})
+"""Months that their language writes small."""
+_GERMAN_DATE = re.compile(r"\d\. (?:Mai|August)\b")
 _DAY_BEFORE = re.compile(r"(?:\.|st|nd|rd|th)?(?: of| de| di)? ")
 _DAY_AFTER = re.compile(r"\.?(?: the)? ")
 _YEAR_FIRST = re.compile(r"(?<![\d./-])([12]\d{3})([-./])(\d{1,2})\2(\d{1,2})(?![\d/-]|\.\d)")
@@ -136,7 +139,9 @@ def is_surely_a_date(text: str, start: int, key: str) -> bool:
     if key not in _ALSO_OTHER_WORDS:
         return True
     before = text[max(0, start - 12) : start]
-    return text[start].isupper() and _DATE_BEFORE.search(before) is not None
+    if _GERMAN_DATE.match(text, max(0, start - 3)):
+        return True
+    return (text[start].isupper() or key in _SMALL) and _DATE_BEFORE.search(before) is not None
 
 
 def _days(text: str, word: Word, month: int, numerals: list[Numeral]) -> Iterator[DatePart]:

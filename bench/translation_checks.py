@@ -17,7 +17,7 @@ import random
 import re
 import time
 from collections import Counter, defaultdict
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 from babel import Locale
@@ -108,17 +108,22 @@ def another(languages: dict[str, list[str]]) -> Damage:
 
     def damage(source: str, output: str, rng: random.Random, target: str) -> tuple[str, str] | None:
         listed = languages[target]
-        found = [name for name in listed if _name(name, target).search(output)]
+        found = [name for name in listed if _name(name, target, listed).search(output)]
         if not found:
             return None
         name = rng.choice(found)
-        return source, _name(name, target).sub(rng.choice([n for n in listed if n != name]), output, count=1)
+        other = rng.choice([n for n in listed if n != name])
+        return source, _name(name, target, listed).sub(other, output, count=1)
 
     return damage
 
 
-def _name(name: str, target: str) -> re.Pattern[str]:
-    return re.compile(re.escape(name) if target == "zh" else rf"(?<![\w-]){re.escape(name)}(?![\w-])")
+def _name(name: str, target: str, listed: Sequence[str] = ()) -> re.Pattern[str]:
+    """Finds the name, but in Chinese not within a longer one of the list: Indonesia begins like India."""
+    if target != "zh":
+        return re.compile(rf"(?<![\w-]){re.escape(name)}(?![\w-])")
+    longer = [each.partition(name) for each in listed if name in each and name != each]
+    return re.compile("".join(f"(?!(?<={before}){name}{after})" for before, _, after in longer) + name)
 
 
 def calendar(kind: str) -> dict[str, list[str]]:
@@ -131,11 +136,12 @@ def calendar(kind: str) -> dict[str, list[str]]:
 
 def same_twice(source: str, output: str, rng: random.Random, target: str) -> tuple[str, str] | None:
     """The second of two countries that the output has becomes the first one."""
-    found = [name for name in COUNTRY_NAMES[target] if _name(name, target).search(output)]
+    listed = COUNTRY_NAMES[target]
+    found = [name for name in listed if _name(name, target, listed).search(output)]
     if len(found) < 2:
         return None
     first, second = rng.sample(found, 2)
-    return source, _name(second, target).sub(first, output)
+    return source, _name(second, target, listed).sub(first, output)
 
 
 def another_magnitude(source: str, output: str, rng: random.Random, target: str) -> tuple[str, str] | None:

@@ -1,5 +1,6 @@
 """An output beside its source. All checks share one reading of each."""
 
+from collections import Counter
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from functools import cached_property
@@ -7,7 +8,7 @@ from functools import cached_property
 from models.checks.evidence import Evidence, TermWeights, evidence
 from models.checks.flag import Flag
 from models.checks.language.dates import DatePart, dates
-from models.checks.language.entities import Mention, mentions
+from models.checks.language.entities import Entity, Mention, hints, mentions
 from models.checks.language.names import KnownNames, Name, names
 from models.checks.language.reading import Reading
 
@@ -44,6 +45,15 @@ class Pair:
     @cached_property
     def output_mentions(self) -> list[Mention]:
         return mentions(self.output)
+
+    @cached_property
+    def source_hints(self) -> Counter[Entity]:
+        """How often the source may name each of such, certainly or not."""
+        return hints(self.source, self.source_mentions)
+
+    @cached_property
+    def output_hints(self) -> Counter[Entity]:
+        return hints(self.output, self.output_mentions)
 
     @cached_property
     def output_names(self) -> list[Name]:

@@ -28,7 +28,7 @@ _UNSPACED = re.compile(f"[{UNSPACED}]")
 
 def is_unspaced(text: str) -> bool:
     """Return whether the text begins with a character of a script that writes words without spaces."""
-    return _UNSPACED.match(text) is not None
+    return text[:1] >= "\u0e00" and _UNSPACED.match(text) is not None
 
 
 def inside_word(text: str, at: int) -> bool:

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from models.checks.flag import Flag, any_error, penalty
 from models.checks.language.entities import Entity, hints, mentions, name_in
 from models.checks.language.negation import denials
-from models.checks.language.reading import Reading, word_forms
+from models.checks.language.reading import Reading
 from models.checks.pair import Check, Pair
 from models.checks.registry import TRANSLATION_CHECKS, CheckedSentence, run
 from models.checks.translation.alignment import align
@@ -381,7 +381,7 @@ def test_penalty_puts_what_loses_most_first():
 
 
 def test_words_of_scripts_without_spaces_are_single_characters():
-    assert [word.form for word in word_forms("L'été 2020: 天气好 OK")] == [
+    assert [word.form for word in Reading("L'été 2020: 天气好 OK", "und").word_forms] == [
         "l'été",
         "2020",
         "天",
@@ -435,6 +435,8 @@ def test_separators_never_change_a_number(number, separator):
         ("en-fr", "Germany left on Tuesday.", "L'Autriche est partie mercredi.", ["date", "place"]),
         ("en-de", "on Wednesday in May", "am Donnerstag im Juni", ["date", "date"]),
         ("en-de", "on Wednesday morning", "am Mittwochmorgen", []),
+        ("en-fr", "on Dec. 26", "le 26\u00a0avril", ["date"]),
+        ("en-de", "on Dec. 26", "am 26. August", ["date"]),
         ("en-de", "May you live long.", "Mögest du lange leben.", []),
         ("ru-en", "Он приехал в среду из Германии.", "He came on Wednesday from Germany.", []),
         ("ru-en", "Он приехал в среду из Германии.", "He came on Thursday from Germany.", ["date"]),
@@ -471,6 +473,21 @@ def test_separators_never_change_a_number(number, separator):
             "L'envoyé de la Chine en Chine a dit que Pékin nuit aux firmes américaines.",
             ["place"],
         ),
+        (
+            "en-zh",
+            "The US envoy to China, from Iowa, a big exporter to China, said Beijing hurt American firms.",
+            "来自爱荷华州的美国驻华大使说，爱荷华州是美国的主要出口州，美国北京伤害了美国企业。",
+            ["place"],
+        ),
+        (
+            "en-it",
+            "US officials told of a campaign by Washington to press China over US elections and Beijing.",
+            "Funzionari degli Stati Uniti dicono di una campagna di Washington sulle elezioni statunitensi e "
+            "Pechino per far pressione sugli Stati Uniti.",
+            ["place"],
+        ),
+        ("en-zh", "emitters like India and China are reducing", "印度和印度等国减排中的责任", ["place"]),
+        ("en-zh", "the US sells bonds and US banks lend China money", "美国出售债券，美国银行借钱给中方", []),
         ("en-es", "The terror suspect is in NYC.", "El sospechoso está en Nueva York.", []),
         ("de-en", "aus Niederösterreich und Neuengland", "from Lower Austria and New England", []),
         ("zh-en", "沿海地区", "the coast", []),

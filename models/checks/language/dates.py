@@ -25,9 +25,12 @@ _ALSO_OTHER_WORDS = frozenset(
 )
 _DATE_BEFORE = re.compile(
     r"(?:\b(?:in|on|of|by|since|until|till|last|next|this|from|early|late|mid|during|between|every|each)[ -]"
-    r"|\d(?:st|nd|rd|th)? )$",
+    r"|\d(?:st|nd|rd|th|er)?[ \u00a0\u202f])$",
     re.IGNORECASE,
 )
+_SMALL = frozenset({"mars", "mai", "avril"})
+"""Months that their language writes small."""
+_GERMAN_DATE = re.compile(r"\d\. (?:Mai|August)\b")
 _DAY_BEFORE = re.compile(r"(?:\.|st|nd|rd|th)?(?: of| de| di)? ")
 _DAY_AFTER = re.compile(r"\.?(?: the)? ")
 _YEAR_FIRST = re.compile(r"(?<![\d./-])([12]\d{3})([-./])(\d{1,2})\2(\d{1,2})(?![\d/-]|\.\d)")
@@ -39,7 +42,6 @@ _FIGURES = re.compile(r"\d[-./]\d{1,2}[-./]\d")
 _YEAR_RANGE = re.compile(r"(?<!\d)([12]\d)(\d\d)[-–/](\d\d)(?!\d)")
 _SHORT_YEAR = re.compile(r"(?<!\w)[’'‘](\d\d)(?=s?\b)")
 _LEAST_LETTERS = 3
-_WORD = re.compile(r"[^\W\d_]{3,}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,10 +88,10 @@ def _by_key(names: Any) -> dict[str, int]:
     return found
 
 
-def months_in(text: str, language: str) -> set[int]:
-    """Return the months, 1 to 12, that `text` names, in full or shortened."""
-    months = calendar_words(language).months
-    return {months[key] for key in map(key_of, _WORD.findall(text)) if key in months}
+def months_in(reading: Reading) -> set[int]:
+    """Return the months, 1 to 12, that the text names, in full or shortened."""
+    months = calendar_words(reading.base_language).months
+    return {months[word.form] for word in reading.letters if word.form in months}
 
 
 def is_calendar_word(key: str, language: str) -> bool:
@@ -137,7 +139,9 @@ def is_surely_a_date(text: str, start: int, key: str) -> bool:
     if key not in _ALSO_OTHER_WORDS:
         return True
     before = text[max(0, start - 12) : start]
-    return text[start].isupper() and _DATE_BEFORE.search(before) is not None
+    if _GERMAN_DATE.match(text, max(0, start - 3)):
+        return True
+    return (text[start].isupper() or key in _SMALL) and _DATE_BEFORE.search(before) is not None
 
 
 def _days(text: str, word: Word, month: int, numerals: list[Numeral]) -> Iterator[DatePart]:
@@ -153,6 +157,8 @@ def _days(text: str, word: Word, month: int, numerals: list[Numeral]) -> Iterato
 
 
 def _years(reading: Reading) -> Iterator[DatePart]:
+    if not reading.numerals:
+        return
     for numeral in reading.numerals:
         written = reading.at(numeral.span)
         if len(written) != 4 or not written.isdecimal() or numeral.spelled or numeral.unit:

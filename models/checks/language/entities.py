@@ -17,7 +17,7 @@ from babel.core import get_global
 
 from models.checks.language import locale_of, table
 from models.checks.language.dates import dates, is_surely_a_date
-from models.checks.language.reading import Reading, key_of
+from models.checks.language.reading import Reading, WordForm, key_of
 from models.text.sentences import is_unspaced
 from models.text.span import Span
 
@@ -70,6 +70,8 @@ _AMERICAN_CITIES = frozenset(
     "New_York Los_Angeles Mexico_City Sao_Paulo Havana Caracas Bogota Lima".split()  # noqa: SIM905
 )
 _LEAST_BEGINNING, _BEGINNING_SHARE = 4, 0.6
+_LEAST_LETTERS = 3
+"""A shorter name hints at nothing: `using` is not of the US."""
 _SAME_LETTERS = 2
 _NO_LIKELY = {"en": "GB", "pt": "PT", "es": "ES", "fr": "FR", "ar": "", "zh": "CN"}
 _DECLENSION = {
@@ -93,9 +95,9 @@ class _EntityNames:
     """Finds the names of a language without blanks."""
     unspaced: dict[str, Entity]
     beginnings: dict[str, list[tuple[str, Entity]]]
-    """What words that hint at an entity begin with, by the first two letters (one without blanks)."""
-    people: dict[str, Entity]
-    """Beginnings of the words for the people of countries whose name has a direction: `northkorea`."""
+    """What words that hint at an entity begin with, by the first three letters (one without blanks)."""
+    people: dict[str, list[tuple[str, Entity]]]
+    """By first letter, beginnings of words for the people of countries that a direction tells apart."""
     days_capitalized: bool
 
 
@@ -105,35 +107,34 @@ def mentions(reading: Reading) -> list[Mention]:
     if known.pattern is not None:
         found = [Mention(known.unspaced[m[0]], Span(*m.span())) for m in known.pattern.finditer(text)]
         return [mention for mention in found if mention.entity.value]
-    words = list(_WORD.finditer(text))
-    keys = [key_of(word[0]) for word in words]
+    words = reading.letters
+    keys = [word.form for word in words]
     found, after = [], 0
     for i, key in enumerate(keys):
         for name, entity in known.names.get(key, ()) if i >= after else ():
             count = len(name)
             if tuple(keys[i : i + count]) == name and _is_sure(text, words, i, count, entity, known):
                 after = i + count
-                found.append(Mention(entity, Span(words[i].start(), words[after - 1].end())))
+                found.append(Mention(entity, Span(words[i].span.start, words[after - 1].span.end)))
                 break
-        if i >= after and (people := _people(text, words, keys, i, known.people)):
-            after = i + 1 + (people.span.end > words[i].end())
+        begun = known.people.get(key[:1])
+        if begun and i >= after and (people := _people(words, i, begun)):
+            after = i + 1 + (people.span.end > words[i].span.end)
             found.append(people)
     return found
 
 
-def _people(
-    text: str, words: list[re.Match[str]], keys: list[str], i: int, known: dict[str, Entity]
-) -> Mention | None:
+def _people(words: list[WordForm], i: int, known: list[tuple[str, Entity]]) -> Mention | None:
     """Return the people of one of two Koreas and the like that are named here, in one word or two."""
-    last = i
-    if not (found := _begins(keys[i], known)) and i + 1 < len(keys):
-        last += words[i + 1].start() - words[i].end() == 1
-        found = _begins(keys[i] + keys[i + 1], known) if last > i else None
-    return Mention(found, Span(words[i].start(), words[last].end())) if found else None
+    (key, span), last = words[i], i
+    if not (found := _begins(key, known)) and i + 1 < len(words):
+        last += words[i + 1].span.start - span.end == 1
+        found = _begins(key + words[i + 1].form, known) if last > i else None
+    return Mention(found, Span(span.start, words[last].span.end)) if found else None
 
 
-def _begins(key: str, known: dict[str, Entity]) -> Entity | None:
-    return next((entity for beginning, entity in known.items() if key.startswith(beginning)), None)
+def _begins(key: str, known: list[tuple[str, Entity]]) -> Entity | None:
+    return next((entity for beginning, entity in known if key.startswith(beginning)), None)
 
 
 def hints(reading: Reading, sure: Iterable[Mention]) -> Counter[Entity]:
@@ -144,48 +145,54 @@ def hints(reading: Reading, sure: Iterable[Mention]) -> Counter[Entity]:
     found.update([country for entity in found.elements() if (country := country_of(entity)) is not None])
     # a currency's code begins with its country's: 5 dollars may be those of the United States
     found.update(Entity("place", numeral.unit[:2]) for numeral in reading.numerals if numeral.unit)
-    if known.pattern is not None:
-        for first in set(reading.text):
-            for beginning, entity in known.beginnings.get(first, ()):
-                found[entity] += reading.text.count(beginning)
-        return +found
     # what names one thing hints at no other: `South Korea` is not the other Korea
     named = [mention.span for mention in sure]
-    keys = Counter(key_of(m[0]) for m in _WORD.finditer(reading.text) if not Span(*m.span()).is_within(named))
-    for key, count in keys.items():
-        for part in {key, _PART_OF_COUNTRY.sub("", key)}:
-            for beginning, entity in known.beginnings.get(part[:2], ()):
-                if part.startswith(beginning) and (
-                    len(beginning) >= _LEAST_BEGINNING or len(part) <= len(beginning) + _MOST_REST
-                ):
-                    found[entity] += count
+    if known.pattern is not None:
+        starts, ends = zip(*named, strict=True) if named else ((), ())
+        rest = " ".join(reading.text[a:b] for a, b in zip((0, *ends), (*starts, None), strict=True))
+        for first in set(rest):
+            for beginning, entity in known.beginnings.get(first, ()):
+                found[entity] += rest.count(beginning)
+        return +found
+    for key, span in reading.letters:
+        if named and span.is_within(named):
+            continue
+        compound = _PART_OF_COUNTRY.match(key)
+        found.update(
+            {
+                entity
+                for part in ((key, key[compound.end() :]) if compound else (key,))
+                for start in {part[:3], part[:2]}
+                for beginning, entity in known.beginnings.get(start, ())
+                if part.startswith(beginning)
+                and (len(beginning) >= _LEAST_BEGINNING or len(part) <= len(beginning) + _MOST_REST)
+            }
+        )
     return found
 
 
 def _is_sure(
-    text: str, words: list[re.Match[str]], i: int, count: int, entity: Entity, known: _EntityNames
+    text: str, words: list[WordForm], i: int, count: int, entity: Entity, known: _EntityNames
 ) -> bool:
-    start, end = words[i].start(), words[i].end()
-    if any(words[j + 1].start() - words[j].end() > 2 for j in range(i, i + count - 1)):
+    key, (start, end) = words[i]
+    if any(words[j + 1].span.start - words[j].span.end > 2 for j in range(i, i + count - 1)):
         return False
     if entity.kind == "season":  # with a capital it may be somebody's name
         return known.days_capitalized or text[start].islower()
     if entity.kind in ("weekday", "month"):
-        key = key_of(words[i][0])
         if (known.days_capitalized and not text[start].isupper()) or (
-            key in _NEEDS_ACCENT and words[i][0].isascii()
+            key in _NEEDS_ACCENT and text[start:end].isascii()
         ):
             return False
         if key in _ENVIRONMENT:
-            return key == "среду" and i > 0 and key_of(words[i - 1][0]) in _BEFORE_WEDNESDAY
+            return key == "среду" and i > 0 and words[i - 1].form in _BEFORE_WEDNESDAY
         return count > 1 or is_surely_a_date(text, start, key)
-    if text[start].islower() or (end - start <= _SHORT and words[i][0] != words[i][0].upper()):
+    if text[start].islower() or (end - start <= _SHORT and text[start:end] != text[start:end].upper()):
         return False
-    beside = [words[j][0] for j in (i - 1, i + 1) if 0 <= j < len(words)]
-    key = key_of(words[i][0])
-    if key.startswith(_AMERICA) and any(key_of(word).startswith(_OTHER_AMERICAS) for word in beside):
+    beside = [words[j] for j in (i - 1, i + 1) if 0 <= j < len(words)]
+    if key.startswith(_AMERICA) and any(word.form.startswith(_OTHER_AMERICAS) for word in beside):
         return False
-    return key not in _ALSO_SURNAMES or not any(word[0].isupper() for word in beside)
+    return key not in _ALSO_SURNAMES or not any(text[word.span.start].isupper() for word in beside)
 
 
 def country_of(city: Entity) -> Entity | None:
@@ -223,24 +230,24 @@ def _entity_names(language: str) -> _EntityNames:
             continue
         for form in _forms(keys, language):
             names.setdefault(form[0], []).append((form, entity))
-        longest = max(keys, key=len)
-        whole.add((longest[: max(_LEAST_BEGINNING, ceil(_BEGINNING_SHARE * len(longest)))], entity))
+        if len(longest := max(keys, key=len)) >= _LEAST_LETTERS:
+            whole.add((longest[: max(_LEAST_BEGINNING, ceil(_BEGINNING_SHARE * len(longest)))], entity))
     whole |= set(_other_hints(language, locale))
     for beginning, entity in whole:
-        beginnings.setdefault(beginning[: 1 if unspaced else 2], []).append((beginning, entity))
+        beginnings.setdefault(beginning[: 1 if unspaced else 3], []).append((beginning, entity))
     for listed in names.values():
         listed.sort(key=lambda entry: -len(entry[0]))
     pattern = "|".join(_signs(name) for name in sorted(unspaced, key=len, reverse=True))
+    people: dict[str, list[tuple[str, Entity]]] = {}
+    for code, directed in table("places")["people_by_direction"].get(language, {}).items():
+        for beginning in directed:
+            people.setdefault(beginning[0], []).append((beginning, Entity("place", code)))
     return _EntityNames(
         names,
         re.compile(rf"(?<!\d)(?:{pattern})") if unspaced else None,
         unspaced,
         beginnings,
-        {
-            beginning: Entity("place", code)
-            for code, listed in table("places")["people_by_direction"].get(language, {}).items()
-            for beginning in listed
-        },
+        people,
         language in _DAYS_CAPITALIZED,
     )
 

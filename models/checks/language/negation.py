@@ -6,27 +6,30 @@ from collections import Counter, defaultdict
 from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cache
-from itertools import pairwise
+from itertools import chain, pairwise
 
 from models.checks.language import table
-from models.checks.language.reading import Reading, key_of
+from models.checks.language.reading import Reading, WordForm, key_of
 from models.text.sentences import is_unspaced
 from models.text.span import Span
 
 _WORD = re.compile(r"[nN][’'ʼ][tT]\b|[^\W\d_]+?(?=n[’'ʼ]t\b)|[^\W\d_]+", re.IGNORECASE)
 _CONTRACTED = frozenset(("n't", "nʼt"))
+_CONTRACTION = re.compile(r"n[’'ʼ]t\b", re.IGNORECASE)
 _CLAUSE = re.compile(r"[,;:.!?…—–()«»\"“”„]|\s-\s|\b(?:y|e|et|que|che|и|что)\b")
 _NUMBER = re.compile(r"\.?\s?\d|\.\s?[º°]")
 """After `No`, which is none then."""
 _NOT_ONLY_UNSPACED = re.compile("不能?(?:仅|只|单|光)|并非仅")
 _LEAST_LETTERS = 5
 """The least letters of a word with a beginning such as `un`."""
+_NONE = WordForm("", Span(0, 0))
 
 
 class _Words:
-    """Words and beginnings of words, as a list of negation.toml has them."""
+    """Words and beginnings of words, as lists of negation.toml have them."""
 
-    def __init__(self, listed: Iterable[str]):
+    def __init__(self, *lists: Iterable[str]):
+        listed = list(chain(*lists))
         self.whole = frozenset(word for word in listed if not word.endswith("="))
         self.beginnings = tuple(word[:-1] for word in listed if word.endswith("="))
 
@@ -46,6 +49,8 @@ class _Known:
     idle: frozenset[str]
     only: _Words
     other: dict[str, _Words]
+    any: _Words
+    """All of these."""
     seeming: tuple[str, ...]
     unspaced: re.Pattern[str] | None
     """Finds the sure ones where the language puts no blanks between words."""
@@ -81,16 +86,19 @@ def denials(reading: Reading, kept_in: str = "") -> Denials | None:
         return None
     if known.unspaced is not None:
         return _unspaced(reading.text, known.unspaced, known)
-    text, kept = reading.text, _pairs(kept_in.lower())
-    words = [(key_of(match[0]), Span(*match.span())) for match in _WORD.finditer(text)]
-    begins = [match.end() for match in _CLAUSE.finditer(text)]
+    text, words = reading.text, reading.letters
+    if _CONTRACTION.search(text):
+        words = [WordForm(key_of(match[0]), Span(*match.span())) for match in _WORD.finditer(text)]
+    telling = [i for i, (key, _) in enumerate(words) if key in _CONTRACTED or known.any.have(key)]
+    begins = [match.end() for match in _CLAUSE.finditer(text)] if telling else []
+    kept = _pairs(kept_in.lower()) if telling else set()
     sure: dict[int, list[Span]] = defaultdict(list)
     also: dict[int, Span] = {}
     not_only: list[Span] = []
     other: Counter[str] = Counter()
-    clause, says_only, only = -1, 0, known.only.whole
-    for (key, span), (after, next_span) in zip(words, [*words[1:], ("", Span(0, 0))], strict=False):
-        before_clause, clause = clause, bisect(begins, span.start)
+    says_only, only = 0, known.only.whole
+    for i in telling:
+        (key, span), (after, next_span) = words[i], words[i + 1] if i + 1 < len(words) else _NONE
         if after in known.idle:
             continue
         says_only += key in only
@@ -100,11 +108,12 @@ def denials(reading: Reading, kept_in: str = "") -> Denials | None:
             continue
         if after and text[span.start : next_span.end].lower() in kept:
             continue
+        clause = bisect(begins, span.start)
         if after in only:
             not_only.append(span)
         elif surely:
             sure[clause].append(span)
-        elif clause > before_clause:
+        elif i == 0 or clause > bisect(begins, words[i - 1].span.start):
             also[clause] = span
     alone = [span for at, span in also.items() if at not in sure]
     spans = tuple(span for found in sure.values() for span in found)
@@ -135,13 +144,16 @@ def _known(language: str) -> _Known | None:
     sure = lists["sure"].get(language)
     if sure is None:
         return None
+    also, only = lists["also"].get(language, ()), lists["only"][language]
+    other = {name: row[language] for name, row in lists["other"].items() if language in row}
     return _Known(
         _Words(sure),
-        _Words(lists["also"].get(language, ())),
+        _Words(also),
         frozenset(lists["beside"].get(language, ())),
         frozenset(lists["idle"][language]),
-        _Words(lists["only"][language]),
-        {name: _Words(row[language]) for name, row in lists["other"].items() if language in row},
+        _Words(only),
+        {name: _Words(row) for name, row in other.items()},
+        _Words(sure, also, only, *other.values()),
         tuple(lists["seeming"].get(language, ())),
         re.compile("|".join(map(re.escape, sure))) if is_unspaced(sure[0][0]) else None,
     )

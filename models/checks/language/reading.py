@@ -32,7 +32,8 @@ _NO_STOP_WORDS = frozenset(
 )
 _WORD = re.compile(r"[^\W\d_]+(?:[’'ʼ][^\W\d_]+)*")
 _POSSESSIVE = re.compile(r"['’ʼ]s?$")
-_WORD_FORM = re.compile(rf"[{UNSPACED}]|(?:(?![{UNSPACED}])\w)+(?:['’](?:(?![{UNSPACED}])\w)+)*")
+_WORD_FORM = re.compile(rf"[{UNSPACED}]|[^\W{UNSPACED}]+(?:['’][^\W{UNSPACED}]+)*")
+_LETTERS = re.compile(r"[^\W\d_]+")
 
 
 class Word(NamedTuple):
@@ -49,7 +50,7 @@ class Word(NamedTuple):
 
 
 class WordForm(NamedTuple):
-    """A word, as written or in lower case, and its place; a number is one too."""
+    """A word, as written, in lower case or as its key, and its place; a number is one too."""
 
     form: str
     span: Span
@@ -90,22 +91,37 @@ class Reading:
             # a stemmer must not be used by two threads at once, and costs 2 µs
             stems = Stemmer.Stemmer(_ALGORITHMS[self.base_language]).stemWords(stems)
         stem_of = dict(zip(keys, stems, strict=True))
-        unspaced = {written for written in keys if is_unspaced(written)}
+        unspaced = {written: _pairs(written) for written in keys if is_unspaced(written)}
         found: list[Word] = []
         for start, written in places:
             if written not in unspaced:
                 found.append(Word(Span(start, start + len(written)), keys[written], stem_of[written]))
                 continue
-            for i in range(max(1, len(written) - 1)):
-                two = written[i : i + 2]
-                found.append(Word(Span(start + i, start + i + len(two)), two, two))
+            for i, two in enumerate(unspaced[written], start):
+                found.append(Word(Span(i, i + len(two)), two, two))
         return found
 
     @cached_property
     def keys(self) -> frozenset[str]:
         """The keys of all words, and of the parts of words with an apostrophe."""
-        whole = {word.key for word in self.words}
+        whole: set[str] = set()
+        for written in set(_WORD.findall(self.text)):  # no `words`: translations need no stems
+            whole.update(_pairs(written) if is_unspaced(written) else (key_of(written),))
         return frozenset(whole | {part for key in whole if "'" in key for part in key.split("'")})
+
+    @cached_property
+    def letters(self) -> list[WordForm]:
+        """The keys of all runs of letters, in order: `l` and `ete` for `l'été`."""
+        return [WordForm(key_of(match[0]), Span(*match.span())) for match in _LETTERS.finditer(self.text)]
+
+    @cached_property
+    def word_forms(self) -> list[WordForm]:
+        """The words in lower case, to look for repeated or copied stretches.
+
+        In a script without spaces a character counts as a word.
+        """
+        found = _WORD_FORM.finditer(self.text)
+        return [WordForm(match[0].lower(), Span(*match.span())) for match in found]
 
     @cached_property
     def numerals(self) -> list[Numeral]:
@@ -164,12 +180,9 @@ def _key_of_accented(written: str) -> str:
     return _POSSESSIVE.sub("", "".join(c for c in plain if not unicodedata.combining(c)))
 
 
-def word_forms(text: str) -> list[WordForm]:
-    """Return the words in lower case, to look for repeated or copied stretches.
-
-    In a script without spaces a character counts as a word.
-    """
-    return [WordForm(match[0].lower(), Span(*match.span())) for match in _WORD_FORM.finditer(text)]
+def _pairs(written: str) -> list[str]:
+    """Return each two neighbouring characters."""
+    return [written[i : i + 2] for i in range(max(1, len(written) - 1))]
 
 
 @cache

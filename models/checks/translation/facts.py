@@ -15,7 +15,7 @@ from babel.numbers import format_decimal
 from models.checks.flag import Flag, Severity
 from models.checks.language import locale_of, table
 from models.checks.language.dates import months_in
-from models.checks.language.entities import Entity, EntityKind, Mention, country_of, hints, name_in
+from models.checks.language.entities import Entity, EntityKind, Mention, country_of, name_in
 from models.checks.language.names import INFLECTING
 from models.checks.language.negation import denials
 from models.checks.language.numbers import Numeral, number_words
@@ -57,7 +57,7 @@ def check_numbers(pair: Pair) -> Iterator[Flag]:
     for theirs, ours in (*_changed(_small, there, here), *_changed(_magnitudes, there, here)):
         reason = f"The source has {source.at(theirs)} where this has {output.at(ours)}."
         yield Flag("number", ours, reason, source=theirs)
-    lost, added = _unmatched(source, here), _unmatched(output, there)
+    lost, added = _unmatched(there, here), _unmatched(here, there)
     if len(lost) == len(added):
         for one, other in zip(lost, added, strict=True):
             reason = f"The source has {source.at(one.span)} where this has {output.at(other.span)}."
@@ -105,11 +105,12 @@ class _Values:
         found |= {value for value, words in number_words().items() if not words.isdisjoint(reading.keys)}
         for numeral in reading.numerals:
             found |= _said_otherwise(numeral, reading)
-        for date in _dates(reading.text):
+        self.dates = _dates(reading.text) if reading.numerals else []
+        for date in self.dates:
             found |= {float(int(part)) for part in _DIGITS.findall(date[0])}
-        found |= set(map(float, months_in(reading.text, reading.base_language)))
+        found |= set(map(float, months_in(reading)))
         found |= set(_roman(reading.text))
-        found |= {_HAN[character] for character in reading.text if character in _HAN}
+        found |= {_HAN[character] for character in _HAN.keys() & set(reading.text)}
         if reading.base_language in _BUDDHIST:
             found |= {value - _BUDDHIST_ERA for value in found if value > _BUDDHIST_ERA + _FIRST_YEAR}
         if beside.base_language in _BUDDHIST:
@@ -155,8 +156,8 @@ def _with_point(time: Numeral) -> tuple[float, float]:
     return time.value // 60 + minute, time.value // 60 % 12 + minute
 
 
-def _unmatched(reading: Reading, other: _Values) -> list[Numeral]:
-    dates = [Span(*match.span()) for match in _dates(reading.text)]
+def _unmatched(own: _Values, other: _Values) -> list[Numeral]:
+    reading, dates = own.reading, [Span(*match.span()) for match in own.dates]
     return [
         numeral
         for numeral in reading.numerals
@@ -252,7 +253,7 @@ def check_times(pair: Pair) -> Iterator[Flag]:
     """Yield an error for each time that the output has in the other half of the day."""
     ours, theirs = pair.output, pair.source
     if _has_24_hours(ours.base_language) and not _has_24_hours(theirs.base_language):
-        found = {int(match[1]): Span(*match.span()) for match in _ON_24.finditer(ours.text)}
+        found = _on_24_hours(ours)
         for span, hour in _plain_times(theirs):
             other = (hour + _HALF) % _DAY
             if hour in found or other not in found or hour == 0 or other == 0:
@@ -260,11 +261,17 @@ def check_times(pair: Pair) -> Iterator[Flag]:
             if not any(word in ours.text.lower() for word in _day_periods(ours.base_language)):
                 yield _flag_time(pair, span, found[other])
     elif _has_24_hours(theirs.base_language) and not _has_24_hours(ours.base_language):
-        found = {int(match[1]): Span(*match.span()) for match in _ON_24.finditer(theirs.text)}
+        found = _on_24_hours(theirs)
         for span, hour in _plain_times(ours):
             other = (hour + _HALF) % _DAY
             if other in found and hour not in found and other > _HALF:
                 yield _flag_time(pair, found[other], span)
+
+
+def _on_24_hours(reading: Reading) -> dict[int, Span]:
+    """Return the hours of times on a clock of 24 hours, with their places."""
+    found = _ON_24.finditer(reading.text) if reading.numerals else ()
+    return {int(match[1]): Span(*match.span()) for match in found}
 
 
 def _plain_times(reading: Reading) -> Iterator[tuple[Span, int]]:
@@ -317,8 +324,9 @@ def check_entities(pair: Pair) -> Iterator[Flag]:
     translators leave out what goes without saying, and add it.
     """
     source, output = pair.source, pair.output
-    lost = _unsupported(source, pair.source_mentions, output, pair.output_mentions)
-    added = _unsupported(output, pair.output_mentions, source, pair.source_mentions)
+    theirs, ours = pair.source_mentions, pair.output_mentions
+    lost = _unsupported(source, theirs, output, pair.output_hints) if theirs else []
+    added = _unsupported(output, ours, source, pair.source_hints) if ours else []
     yield from _foreign_forms(pair)
     if not lost and not added:
         yield from _named_twice(pair)
@@ -342,24 +350,20 @@ def check_entities(pair: Pair) -> Iterator[Flag]:
 
 def _named_twice(pair: Pair) -> Iterator[Flag]:
     """Yield an error if one place stands for two: it is named more often than in the source, another less."""
-    (there, theirs), (here, ours) = (
-        ([m for m in mentions if m.entity.kind == "place"], hints(reading, mentions))
-        for reading, mentions in ((pair.source, pair.source_mentions), (pair.output, pair.output_mentions))
+    there, here = (
+        [mention for mention in found if mention.entity.kind == "place"]
+        for found in (pair.source_mentions, pair.output_mentions)
     )
     if len(there) < _LEAST_PLACES or not here:
         return
-    lost, added = _more_often(there, here, theirs - ours), _more_often(here, there, ours - theirs)
-    for one, other in zip(lost[-1:], added[-1:], strict=False):
+    rarer, oftener = pair.source_hints - pair.output_hints, pair.output_hints - pair.source_hints
+    rarer &= Counter(m.entity for m in there) - Counter(m.entity for m in here)
+    lost, again = ([m for m in found if m.entity in own] for found, own in ((there, rarer), (here, oftener)))
+    for one, other in zip(lost[-1:], again[-1:], strict=False):
         if country_of(other.entity) != one.entity:  # `Athens` says what Greece does
             written = pair.source.at(one.span), pair.output.at(other.span)
             reason = f"The source has {written[0]} where this has {written[1]} again."
             yield Flag("place", other.span, reason, source=one.span)
-
-
-def _more_often(found: list[Mention], others: list[Mention], rest: Counter[Entity]) -> list[Mention]:
-    """Return the mentions of what is named more often than by the others, and hinted at: `rest`."""
-    more = Counter(mention.entity for mention in found) - Counter(mention.entity for mention in others)
-    return [mention for mention in found if mention.entity in more and mention.entity in rest]
 
 
 def _foreign_forms(pair: Pair) -> Iterator[Flag]:
@@ -374,11 +378,8 @@ def _foreign_forms(pair: Pair) -> Iterator[Flag]:
                 yield Flag("name", place, f"{written} is {name} in this language.", "warning", span)
 
 
-def _unsupported(own: Reading, found: list[Mention], other: Reading, others: list[Mention]) -> list[Mention]:
-    """Return what the other text does not name, nor has word for word, as in a title."""
-    if not found:
-        return []
-    known = hints(other, others)
+def _unsupported(own: Reading, found: list[Mention], other: Reading, known: Counter[Entity]) -> list[Mention]:
+    """Return what the other text, which hints at the `known`, does not name, nor has word for word."""
     text = other.text.lower()
     kept = {written for written in {own.at(mention.span) for mention in found} if written.lower() in text}
     return [

@@ -14,7 +14,7 @@ from typing import NamedTuple
 import regex
 
 from models.checks.flag import Flag, Severity
-from models.checks.language.reading import WordForm, word_forms
+from models.checks.language.reading import WordForm
 from models.checks.pair import Pair
 from models.checks.translation.verbatim import tokens
 from models.languages import Languages
@@ -294,8 +294,8 @@ def check_echo(pair: Pair) -> Iterator[Flag]:
     """Yield one flag if most of the output stands in the source, else a warning for each long stretch."""
     if not pair.across_languages:
         return
-    output = word_forms(pair.output.text)
-    runs = _copied_runs(word_forms(pair.source.text), output)
+    output = pair.output.word_forms
+    runs = _copied_runs(pair.source.word_forms, output)
     apart = [token.span for token in tokens(pair.output.text)] if runs else []
     runs = [run for run in runs if _is_prose(pair.output.text, output[run.start : run.end], apart)]
     if not runs:
@@ -353,7 +353,7 @@ _WITHIN_A_WORD = re.compile(r"([^\W\d_]{1,6}?)\1{4,}")
 
 def check_repetition(pair: Pair) -> Iterator[Flag]:
     """Yield one flag for the worst loop, or a warning if a long group of words comes twice, far apart."""
-    source, output = word_forms(pair.source.text), word_forms(pair.output.text)
+    source, output = pair.source.word_forms, pair.output.word_forms
     allowed = _longest_loop(source)[0]
     times, loop = _longest_loop(output)
     if loop is not None and (
@@ -419,7 +419,7 @@ def _again(text: list[WordForm]) -> Span | None:
 # Marks: brackets that a translation left open. No errors: usage differs.
 
 _BRACKETS = {")": "(", "]": "[", "}": "{", "】": "【", "」": "「", "』": "『"}
-_OPENING = frozenset(_BRACKETS.values())
+_BRACKET = re.compile(r"[()\[\]{}【】「」『』]")
 _AS_ONE = str.maketrans("（）", "()")
 _LIST_MARK = re.compile(r"^\s*\w{1,3}\)|[:;]['-]?[()]|(?<!\()\b\w\)")
 
@@ -434,13 +434,13 @@ def check_marks(pair: Pair) -> Iterator[Flag]:
 
 def _lone_bracket(text: str) -> int | None:
     """Return the place of the first closing bracket without its partner, else of the last one left open."""
-    if _LIST_MARK.search(text):
+    found = list(_BRACKET.finditer(text.translate(_AS_ONE)))
+    if not found or _LIST_MARK.search(text):
         return None
-    opened: list[int] = []
-    plain = text.translate(_AS_ONE)
-    for i, character in enumerate(plain):
-        if character in _OPENING:
-            opened.append(i)
-        elif character in _BRACKETS and (not opened or plain[opened.pop()] != _BRACKETS[character]):
-            return i
-    return opened[-1] if opened else None
+    opened: list[re.Match[str]] = []
+    for bracket in found:
+        if bracket[0] not in _BRACKETS:
+            opened.append(bracket)
+        elif not opened or opened.pop()[0] != _BRACKETS[bracket[0]]:
+            return bracket.start()
+    return opened[-1].start() if opened else None

@@ -6,8 +6,8 @@
 
 For numbers of clients, each of which posts one sentence after another to /v1/translate, and for arrays of
 sentences, one after another. No two sentences are the same, so that nothing comes from a cache. Then
-CTranslate2 gets as many sentences at a time in this process, in one batch on all cores and in a batch for
-each core, with the model's own beams, or greedily with `--quality fast`. All that `--rounds` times, in turns.
+CTranslate2 gets the same sentences in this process, as many at a time, in one batch on all cores and in a
+batch for each core, with the model's own beams, or greedily with `--quality fast`. All that `--rounds` times.
 
 Prints a JSON line for each row: `first` and `second` are parts of the time in which batches of first searches
 and of second tries ran, `waiting` is how long a sentence waited for its batch and `text` what the server
@@ -29,12 +29,14 @@ from itertools import count
 from pathlib import Path
 from typing import Any
 
-os.environ.setdefault("GOMP_SPINCOUNT", "1000")  # as a server sets it
+os.environ.setdefault("GOMP_SPINCOUNT", "1000")  # both as a server sets them
+os.environ.setdefault("OMP_WAIT_POLICY", "ACTIVE")
 
 import platformdirs
 
 from models.catalog import Catalog
 from models.codec import Purpose
+from models.cpu import LOOK_EVERY_S
 from models.engine.ct2 import read_tokens
 from models.engine_choice import EngineMaker
 from models.languages import Languages
@@ -56,6 +58,8 @@ CLAIMS = [
     "that no weapons would be sent before the summer.",
     "that the ambassador had been called back for consultations.",
 ]
+MOST_TOKENS = 128
+"""Of an output: what the server allows a sentence of 25 to 60 tokens, should it end in a loop."""
 Row = dict[str, Any]
 
 
@@ -99,6 +103,9 @@ class Server:
 
     def measure(self, requests: Sequence[Sequence[str]], clients: int) -> Row:
         """Send the requests from so many threads."""
+        self.translate(["Good morning."])
+        time.sleep(2 * LOOK_EVERY_S)  # the server looks again at how many cores others keep busy
+        self.translate(["Good evening."])
         before, start = self.counts(), time.perf_counter()
         with ThreadPoolExecutor(clients) as threads:
             answers = list(threads.map(self.translate, requests))
@@ -129,14 +136,14 @@ class Plain:
         with pool.use(entry) as model:
             assert isinstance(model, TextModel)
             self._encode = partial(model.codec.encode, purpose=purpose)
-            decoding = model.codec.decoding(purpose, max_new_tokens=256)
+            decoding = model.codec.decoding(purpose, max_new_tokens=MOST_TOKENS)
         pool.close()
         folder, self._cores = store.ct2_folder(entry), os.cpu_count() or 1
         self._tokens = read_tokens(folder, "source")
         causal = entry.kind == "causal"
         beams = {"fast": 1, "best": max(4, decoding.num_beams)}.get(options.quality, decoding.num_beams)
         self._options: Row = {"beam_size": beams, "return_scores": True}
-        self._options |= {"max_length": 256} if causal else {"max_decoding_length": 256}
+        self._options |= {"max_length": MOST_TOKENS} if causal else {"max_decoding_length": MOST_TOKENS}
         if causal:
             self._options |= {"include_prompt_in_result": False, "end_token": [*decoding.stop_token_ids]}
         load = ctranslate2.Generator if causal else ctranslate2.Translator
@@ -148,18 +155,18 @@ class Plain:
             name: each.generate_batch if causal else each.translate_batch for name, each in models.items()
         }
 
-    def measure(self, texts: Sequence[str]) -> Row:
-        """Return sentences a second in both ways, the texts sorted by length and shared out evenly."""
-        sources = sorted(([self._tokens[i] for i in self._encode(text)] for text in texts), key=len)
+    def measure(self, lists: Sequence[Sequence[str]]) -> Row:
+        """Return sentences a second in both ways, list by list, sorted by length and shared out evenly."""
         found = {}
         for name, run in self._ways.items():
-            parts = (
-                [sources] if name == "one batch" else [sources[i :: self._cores] for i in range(self._cores)]
-            )
             start = time.perf_counter()
-            with ThreadPoolExecutor(len(parts)) as threads:
-                list(threads.map(lambda part, run=run: run(part, **self._options), filter(None, parts)))
-            found[name] = len(texts) / (time.perf_counter() - start)
+            for texts in lists:
+                sources = sorted(([self._tokens[i] for i in self._encode(text)] for text in texts), key=len)
+                number = 1 if name == "one batch" else self._cores
+                parts = [sources[i::number] for i in range(number)]
+                with ThreadPoolExecutor(number) as threads:
+                    list(threads.map(lambda part, run=run: run(part, **self._options), filter(None, parts)))
+            found[name] = sum(map(len, lists)) / (time.perf_counter() - start)
         return found
 
 
@@ -189,14 +196,15 @@ def main() -> None:
     ]
     for text in [next(texts) for _ in range(4)]:  # warm up
         server.translate([text])
-        plain.measure([text])
+        plain.measure([[text]])
     found: dict[tuple[str, int], list[Row]] = defaultdict(list)
     for _ in range(options.rounds):
         for kind, number in rows:
             size, clients = (1, number) if kind == "clients" else (number, 1)
             requests = [[next(texts) for _ in range(size)] for _ in range(options.each * clients)]
             told = server.measure(requests, clients)
-            told |= plain.measure([next(texts) for _ in range(number)])
+            sent = [text for request in requests for text in request]
+            told |= plain.measure([sent[i : i + number] for i in range(0, len(sent), number)])
             found[kind, number].append(told)
     for (kind, number), own in found.items():
         medians = {name: round(statistics.median(each[name] for each in own), 3) for name in own[0]}

@@ -109,7 +109,7 @@ PLACE = Scarce(
 )
 BODY = Scarce(
     "bodies",
-    "bodies over 64 KB in work",
+    "bodies over 64 KB in work, and kept glossaries being used",
     "twice the bytes of the longest one allowed",
     f"{LEFT}; a key always one of a direct request",
     "429",

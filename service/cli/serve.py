@@ -89,10 +89,10 @@ def mcp(session: Session) -> None:
     from service.errors import import_extra
 
     import_extra("mcp", what="dragoman mcp", extra="mcp")
-    from service.mcp_tools import tool_server
+    from service.mcp_tools import make_tools, tool_server
 
     with session.runtime() as runtime:
-        tool_server(runtime, runner(runtime)).run("stdio")
+        tool_server(make_tools(runtime, runner(runtime))).run("stdio")
 
 
 def runner(runtime: "Runtime") -> "Run":

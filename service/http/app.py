@@ -148,7 +148,7 @@ def create_app(
     long = job_limits(runtime.settings)
     bodies = BodyLimits(runtime.settings, dict.fromkeys(JOB_BODIES, long), {MCP_BODY: MCP_BYTES}, shared)
     quotas = Quotas(runtime.settings.limits_storage, shared, runtime.database)
-    work = RequestRunner(runtime, places, readiness, quotas)
+    work = RequestRunner(runtime, places, bodies.bytes, readiness, quotas)
     jobs = jobs or JobService(runtime)
     idempotency = Idempotency(jobs.idempotency, runtime.settings.request_timeout_s)
     job_views = Jobs(runtime, jobs, work, idempotency, shared)

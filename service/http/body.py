@@ -52,7 +52,7 @@ class BodyLimits:
         self.longest = max(max_body_bytes(each) for each in (settings, *limits.values()))
         # A caller's share is what is left free, so that one of the longest needs as much again.
         capacity, least = max(2 * self.longest, LEAST_BYTES), max_body_bytes(settings)
-        self._bytes = Shares(BODY, capacity, counts=shared, least=least)
+        self.bytes = Shares(BODY, capacity, counts=shared, least=least)
 
     def install(self, app: Flask) -> None:
         """To be called when hooks that refuse a caller are registered, which need no body."""
@@ -88,7 +88,7 @@ class BodyLimits:
         if length > most:
             raise RequestEntityTooLarge(f"the body is over {most} bytes")
         if length > SHORT_BYTES:
-            self._bytes.take(caller, length)
+            self.bytes.take(caller, length)
             g.body_bytes = length
         request.get_data()
 
@@ -99,7 +99,7 @@ class BodyLimits:
 
     def _end(self, _: BaseException | None) -> None:
         if held := g.pop("body_bytes", 0):
-            self._bytes.give(g.body_of, held)
+            self.bytes.give(g.body_of, held)
 
 
 def max_body_bytes(limits: "Settings") -> int:

@@ -119,7 +119,7 @@ GET = Operation(
     summary="One glossary, with its entries",
     description=NAMED,
     answers=(GlossaryAnswer,),
-    errors=(NotFound, StoreUnavailable),
+    errors=(NotFound, Overloaded, StoreUnavailable),
     examples={"one entry": Example(answer=_WHOLE)},
 )
 ENTRIES = Operation(
@@ -130,7 +130,7 @@ ENTRIES = Operation(
     description=NAMED,
     parameters=PairQuery,
     answer_type=TSV,
-    errors=(NotFound, InvalidInput, StoreUnavailable),
+    errors=(NotFound, InvalidInput, Overloaded, StoreUnavailable),
     examples={"one entry": Example(answer="Vienna\tVienne\n")},
 )
 REPLACE = Operation(
@@ -192,15 +192,17 @@ class GlossaryViews:
         return json_response(GlossaryList(glossaries=[render_glossary(g) for g in self._own().all()]))
 
     def get(self, named: str) -> Response:
-        glossary = self._find(named)
-        entries = [self._own().entries(glossary.id, pair.source, pair.target) for pair in glossary.pairs]
-        return json_response(render_glossary(glossary, entries))
+        with self._work.place():
+            glossary = self._find(named)
+            entries = [self._own().entries(glossary.id, pair.source, pair.target) for pair in glossary.pairs]
+            return json_response(render_glossary(glossary, entries))
 
     def entries(self, named: str) -> Response:
-        glossary = self._find(named)
-        pair = self._pair(glossary)
-        entries = self._own().entries(glossary.id, pair.source, pair.target)
-        return Response(write_tsv(entries), content_type=f"{TSV}; charset=utf-8")
+        with self._work.place():
+            glossary = self._find(named)
+            pair = self._pair(glossary)
+            entries = self._own().entries(glossary.id, pair.source, pair.target)
+            return Response(write_tsv(entries), content_type=f"{TSV}; charset=utf-8")
 
     def delete(self, named: str) -> Response:
         self._own().delete(self._find(named).id)

@@ -2,7 +2,7 @@
 
 import time
 from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
-from contextlib import contextmanager, nullcontext
+from contextlib import ExitStack, contextmanager, nullcontext
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
@@ -13,6 +13,7 @@ from models.driver import CancelToken, stream
 from models.errors import DeadlineExceeded, Overloaded
 from models.steps import Event, Outcome, Steps
 from models.translate.translator import MemoryLookup
+from service.http.body import SHORT_BYTES
 from service.http.disconnect import watching
 from service.http.quotas import Caller, Quotas, require_known
 from service.http.status import Readiness
@@ -45,9 +46,12 @@ class RequestRunner:
     with ClientDisconnected.
     """
 
-    def __init__(self, runtime: "Runtime", places: Shares, readiness: Readiness, quotas: Quotas):
+    def __init__(
+        self, runtime: "Runtime", places: Shares, bodies: Shares, readiness: Readiness, quotas: Quotas
+    ):
         self._runtime = runtime
         self._places = places
+        self._bodies = bodies
         self._readiness = readiness
         self._quotas = quotas
 
@@ -57,8 +61,9 @@ class RequestRunner:
 
         The request's time runs from here, over all that is done for it.
         """
-        with self._places.hold(CALLER.get()):
+        with self._places.hold(CALLER.get()), ExitStack() as held:
             g.deadline = time.monotonic() + self._runtime.settings.request_timeout_s
+            g.held = held
             yield
 
     def left_s(self) -> float:
@@ -92,9 +97,16 @@ class RequestRunner:
         return self.memory().recall if g.caller.is_known else None
 
     def glossaries(self) -> Glossaries:
-        """Return the caller's glossaries."""
+        """Return the caller's glossaries. Read in a place, they count like a body while it is held."""
         caller: Caller = g.caller
-        return self._runtime.glossaries.of(g.key_id, caller.name, by_name=caller.is_known)
+        return self._runtime.glossaries.of(
+            g.key_id, caller.name, by_name=caller.is_known, take=self._take_bytes
+        )
+
+    def _take_bytes(self, size: int) -> None:
+        held: ExitStack = g.held
+        if size > SHORT_BYTES:
+            held.enter_context(self._bodies.hold(CALLER.get(), size))
 
     def run(self, tasks: Sequence[Steps[Any]], cancel: CancelToken | None = None) -> Outcomes[Any]:
         """Run tasks with the models that are loaded first."""

@@ -2,24 +2,16 @@
 
 import secrets
 import time
-from dataclasses import dataclass
+from typing import Any
 
-from sqlalchemy import delete, func, insert, select
+from sqlalchemy import delete, func, insert, literal, select
 
 from models.errors import Overloaded
 from service.shares import FILE_BYTES
 from service.store.database import Database
+from service.store.jobs import ResultFile
 from service.store.schema import document_file as table
-from service.store.statements import total
-
-
-@dataclass(frozen=True, slots=True)
-class DocumentFile:
-    """A file as it is to be downloaded."""
-
-    name: str
-    data: bytes
-    media_type: str
+from service.store.statements import piece, total
 
 
 class DocumentFiles:
@@ -54,11 +46,15 @@ class DocumentFiles:
             db.execute(insert(table).values(**row, until=now + self._ttl_s))
         return key
 
-    def get(self, key: str) -> DocumentFile | None:
-        """The file, unless its time is over."""
-        rows = self._database.read(
-            select(table.c.name, table.c.data, table.c.media_type).where(
-                table.c.key == key, table.c.until > time.time()
-            )
-        )
-        return DocumentFile(*rows[0]) if rows else None
+    def open(self, key: str) -> ResultFile | None:
+        """Return the file, unless its time is over; it is read by the piece."""
+        this = table.c.key == key
+        size, name = func.length(table.c.data).label("size"), table.c.name.label("filename")
+        columns = size, table.c.media_type, name, literal("").label("notes")
+        rows = self._database.read(select(*columns).where(this, table.c.until > time.time()))
+
+        def read(_: Any, start: int, size: int) -> bytes:
+            with self._database.transaction(write=False) as db:
+                return piece(db, table.c.data, (this,), start, size)
+
+        return ResultFile(read, "document", rows, lambda: None) if rows else None

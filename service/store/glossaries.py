@@ -8,7 +8,7 @@ Languages are the table's own codes. Translates nothing: a task gets the terms w
 import secrets
 import time
 import uuid
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from copy import copy
 from dataclasses import dataclass
@@ -68,17 +68,26 @@ class Glossaries:
         self._owner: str | None = None
         self._caller = ""
         self._by_name = True
+        self._take: Callable[[int], None] = lambda _: None
         self._max_bytes = max_bytes
         self._database = database
 
-    def of(self, owner: str | None, caller: str = "", *, by_name: bool = True) -> "Glossaries":
+    def of(
+        self,
+        owner: str | None,
+        caller: str = "",
+        *,
+        by_name: bool = True,
+        take: Callable[[int], None] = lambda _: None,
+    ) -> "Glossaries":
         """Return the glossaries of the key with the id `owner`, or of no key.
 
         Whatever is made through them is counted against `caller`. Without `by_name` they are found by their
-        ids alone: a name can be guessed, and 128 random bits cannot.
+        ids alone: a name can be guessed, and 128 random bits cannot. `take` hears of the bytes of entries
+        before they are read, and may raise.
         """
         other = copy(self)
-        other._owner, other._caller, other._by_name = owner, caller, by_name
+        other._owner, other._caller, other._by_name, other._take = owner, caller, by_name, take
         return other
 
     def create(self, name: str, dictionaries: Sequence[Dictionary]) -> Glossary:
@@ -117,6 +126,7 @@ class Glossaries:
         pair = self._pair(source, target)
         with self._database.transaction(write=False) as db:
             glossary_id = self._find(db, named)
+            self._take(total(db, _entry.bytes, *_pair(glossary_id, *pair)))
             found = _entries(db, glossary_id, *pair)
             if not found:
                 raise _no_pair(self._get(db, glossary_id), *pair)
@@ -127,6 +137,7 @@ class Glossaries:
         target = self._languages.normalize(target, "target")
         with self._database.transaction(write=False) as db:
             glossary_id = self._find(db, named)
+            self._take(total(db, _entry.bytes, *_to(glossary_id, target)))
             query = select(_entry.source, _entry.term, _entry.translation)
             found: dict[str, dict[str, str]] = {}
             for source, term, translation in db.execute(query.where(*_to(glossary_id, target))):

@@ -208,14 +208,15 @@ class JobStore:
 
         One that is there under the id that was chosen is returned as it stands.
         """
-        size = sum(map(_size, new.contents))
+        options = json.dumps(new.options)  # in which a glossary may be
+        size = len(options) + sum(map(_size, new.contents))
         row = {
             "id": new.id or secrets.token_hex(16),
             "owner": new.owner,
             "caller": new.caller,
             "task": new.task,
             "form": new.form,
-            "options": json.dumps(new.options),
+            "options": options,
             "request_id": new.request_id,
             "status": "queued",
             "done": sum(isinstance(content, StoredResult) for content in new.contents),
@@ -568,7 +569,7 @@ class ResultFile:
             most = min(self._starts[i + 1] - position, PIECE_BYTES - len(piece))
             more = part[start : start + most] if isinstance(part, bytes) else self._of_item(part, start, most)
             if len(more) != most:
-                raise OSError(errno.ESTALE, "the job was deleted while its result was read")
+                raise OSError(errno.ESTALE, "it was deleted while it was read")
             piece += more
             position += most
         return piece
@@ -632,7 +633,8 @@ def _end(
         if status == "done" and job.form != "document":  # which has no other place for them
             db.execute(delete(job_segment).where(segments))
         kept = total(db, _item.size, of_job) + total(db, func.length(job_segment.c.body), segments)
-        db.execute(update(schema.job).where(_job.number == job.number).values(bytes=kept))
+        kept_too = func.length(_job.options)
+        db.execute(update(schema.job).where(_job.number == job.number).values(bytes=kept + kept_too))
 
 
 def _new_item(number: int, i: int, content: str | bytes | StoredResult) -> dict[str, Any]:

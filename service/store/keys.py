@@ -97,7 +97,7 @@ class Keys:
 
     def any(self) -> bool:
         """Return True if a key was ever made here."""
-        return bool(self._read(_KEYS.limit(1)))
+        return bool(self._read(_KEYS.order_by(None).limit(1)))
 
     # ------------------------------------------------------------------ inside
 

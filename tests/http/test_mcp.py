@@ -18,8 +18,9 @@ from service import mcp_tools
 from service.cli.main import cli
 from service.cli.serve import runner
 from service.http.app import create_app
-from service.mcp_tools import tool_server
+from service.mcp_tools import make_tools, tool_server
 from service.settings import Settings
+from service.store.glossaries import Dictionary
 
 TEXT = "It rained. The ministers met in Vienna."
 PAGE = f"<html><body><nav>Home</nav><article><h1>Rain</h1><p>{TEXT} {TEXT}</p></article></body></html>"
@@ -67,7 +68,7 @@ def test_over_http(compat_server: CompatServer) -> None:
 
 def test_by_a_runtime_of_its_own() -> None:
     runtime: Any = CompatRuntime(Settings(summarize_model="facebook/bart-large-cnn"))
-    require_answers(call(lambda: tool_server(runtime, runner(runtime)), all_tools))
+    require_answers(call(lambda: tool_server(make_tools(runtime, runner(runtime))), all_tools))
 
 
 def test_over_standard_input() -> None:
@@ -105,6 +106,27 @@ def test_keys_are_as_elsewhere() -> None:
     assert client.post("/mcp", json=message, headers=headers).status_code == 401
     allowed = client.post("/mcp", json=message, headers={**headers, "Authorization": f"Bearer {key}"})
     assert len(allowed.json["result"]["tools"]) == 4
+
+
+def test_tools_are_made_once_and_know_whose_they_are(monkeypatch: pytest.MonkeyPatch) -> None:
+    made: list[Any] = []
+    make = mcp_tools.make_tools
+    monkeypatch.setattr(
+        mcp_tools, "make_tools", lambda *given, **more: made.append(0) or make(*given, **more)
+    )
+    runtime = FakeRuntime(settings())
+    client = create_app(runtime).test_client()
+    arguments = {"text": "Vienna", "source": "en", "target": "fr", "glossary": "own"}
+    params = {"name": "translate", "arguments": arguments}
+    found = []
+    for name in ("ann", "bob"):
+        key, secret = runtime.keys.create(name)
+        if name == "ann":
+            runtime.glossaries.of(key.id).create("own", [Dictionary("en", "fr", {"Vienna": "Vienne"})])
+        headers = {"Accept": "application/json, text/event-stream", "X-API-Key": secret}
+        message = {"jsonrpc": "2.0", "id": 1, "method": "tools/call", "params": params}
+        found.append(client.post("/mcp", json=message, headers=headers).json["result"].get("isError", False))
+    assert (found, len(made)) == ([False, True], 1)
 
 
 LISTEN: Any = {

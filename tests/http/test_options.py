@@ -41,7 +41,7 @@ from service.documents.formats import SUFFIXES
 from service.errors import TooLong, TooManyTexts
 from service.http.app import create_app
 from service.jobs import JobService
-from service.mcp_tools import tool_server
+from service.mcp_tools import make_tools, tool_server
 from service.options import (
     BODIES,
     OPTIONS,
@@ -162,7 +162,7 @@ def _by_job_form(heard: Heard, task: str, fields: dict[str, Any]) -> None:
 
 def _by_tool(heard: Heard, task: str, fields: dict[str, Any]) -> None:
     async def run() -> Any:
-        async with Client(tool_server(heard.runtime, runner(heard.runtime))) as client:
+        async with Client(tool_server(make_tools(heard.runtime, runner(heard.runtime)))) as client:
             return await client.call_tool(task, {"text": TEXT, **fields})
 
     done = anyio.run(run)

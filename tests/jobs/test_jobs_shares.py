@@ -58,7 +58,7 @@ def test_a_full_queue_takes_a_key_s_first_job(tmp_path, monkeypatch):
 
 
 def test_each_caller_has_a_share_of_the_disk(tmp_path, monkeypatch):
-    monkeypatch.setattr("service.store.jobs.MAX_JOB_BYTES", 1500)
+    monkeypatch.setattr("service.store.jobs.MAX_JOB_BYTES", 1550)
     client, service, keys = _open(tmp_path)
     large = {"task": "summarize", "text": "é" * 500}
     assert [_send(client, keys["ann"], large) for _ in range(2)] == [202, 429]
@@ -66,6 +66,13 @@ def test_each_caller_has_a_share_of_the_disk(tmp_path, monkeypatch):
     assert [_send(client, {}, large, address=f"192.0.2.{i}") for i in range(12)].count(202) == 12
     assert _send(client, {}, large, address="198.51.100.1") == 429, "all without a key have eight shares"
     assert _send(client, keys["ann"], {"task": "summarize", "text": "a" * 400}) == 202
+    glossary = {
+        "task": "translate",
+        "text": "a",
+        "target": "fr",
+        "glossary": {"a" * 200: "b" * 200, "c" * 200: "d"},
+    }
+    assert _send(client, keys["bob"], glossary) == 429, "what a job is to be done with is kept too"
 
     # A job that has ended keeps its result and not its text; one that is forgotten keeps nothing.
     service.start()
@@ -73,7 +80,8 @@ def test_each_caller_has_a_share_of_the_disk(tmp_path, monkeypatch):
     for job in (first, last):
         until(lambda: client.get(f"/v1/jobs/{job['id']}", headers=keys["ann"]).json["status"] == "done")  # noqa: B023
     with closing(sqlite3.connect(tmp_path / FILE)) as db:
-        query = "SELECT bytes, (SELECT sum(length(data)) FROM job_item WHERE job = job.number) FROM job"
+        items = "SELECT sum(length(data)) FROM job_item WHERE job = job.number"
+        query = f"SELECT bytes, ({items}) + length(options) FROM job"
         rows = db.execute(f"{query} WHERE status = 'done'").fetchall()
     assert rows and all(kept == results for kept, results in rows)
     for job in (first, last):

@@ -337,9 +337,10 @@ class DeepL:
         return answer(_v2(self._single_pair_glossary(glossary_id)))
 
     def entries_v2(self, glossary_id: str) -> Response:
-        (pair,) = self._single_pair_glossary(glossary_id).pairs
-        entries = self._own().entries(glossary_id, pair.source, pair.target)
-        return Response(write_tsv(entries), content_type=f"{TSV}; charset=utf-8")
+        with self._work.place():
+            (pair,) = self._single_pair_glossary(glossary_id).pairs
+            entries = self._own().entries(glossary_id, pair.source, pair.target)
+            return Response(write_tsv(entries), content_type=f"{TSV}; charset=utf-8")
 
     def create_v3(self) -> Response:
         with self._work.place():
@@ -362,15 +363,16 @@ class DeepL:
             return answer(_v3(changed))
 
     def entries_v3(self, glossary_id: str) -> Response:
-        pair = self._pair(self._glossary(glossary_id), request.args)
-        entries = self._own().entries(glossary_id, pair.source, pair.target)
-        found = {
-            "source_lang": code(pair.source),
-            "target_lang": code(pair.target),
-            "entries": write_tsv(entries).removesuffix("\n"),
-            "entries_format": "tsv",
-        }
-        return answer({"dictionaries": [found]})
+        with self._work.place():
+            pair = self._pair(self._glossary(glossary_id), request.args)
+            entries = self._own().entries(glossary_id, pair.source, pair.target)
+            found = {
+                "source_lang": code(pair.source),
+                "target_lang": code(pair.target),
+                "entries": write_tsv(entries).removesuffix("\n"),
+                "entries_format": "tsv",
+            }
+            return answer({"dictionaries": [found]})
 
     def replace_dictionary(self, glossary_id: str) -> Response:
         with self._work.place():

@@ -202,10 +202,10 @@ class LibreTranslate:
         return answer({"translatedFileUrl": url_for(".download_file", key=key, _external=True)})
 
     def download_file(self, key: str) -> Response:
-        file = self._files.get(key)
+        file = self._files.open(key)
         if file is None:
             raise NotFound("file not found or expired")
-        return file_response(file.data, file.media_type, file.name)
+        return file_response(file, file.media_type, file.filename)
 
     # ------------------------------------------------------------------ the service
 

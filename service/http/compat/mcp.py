@@ -1,13 +1,13 @@
 """The Model Context Protocol over HTTP: /mcp, stateless, one JSON document per request.
 
-The package `mcp` implements the protocol as an ASGI application. Each request runs it in its own thread, so
-its tools know the caller and the deadline; what the package itself does ends with the deadline too, and when
-the client goes away.
+The package `mcp` implements the protocol as an ASGI application. Each request runs one in its own thread, so
+that the tools, which all share, know the caller and the deadline; what the package itself does ends with the
+deadline too, and when the client goes away.
 """
 
 from collections.abc import MutableMapping
 from contextlib import suppress
-from functools import partial
+from functools import cached_property, partial
 from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any
 
@@ -25,6 +25,7 @@ from service.tasks import Request
 
 if TYPE_CHECKING:
     from anyio import CancelScope
+    from mcp.server.mcpserver.tools import Tool
 
     from service.runtime import Runtime
 
@@ -84,13 +85,7 @@ class ToolViews:
 
         from service.mcp_tools import tool_server
 
-        server = tool_server(
-            self._runtime,
-            self._run,
-            charge=self._work.charge,
-            in_child=self._work.in_child,
-            glossaries=self._work.glossaries(),
-        )
+        server = tool_server(self._tools)
         server.streamable_http_app(
             json_response=True,
             stateless_http=True,
@@ -122,6 +117,18 @@ class ToolViews:
             answer = jsonify(jsonrpc="2.0", id=None, error=refusal)
             answer.status_code = start["status"]
         return answer
+
+    @cached_property
+    def _tools(self) -> "list[Tool]":
+        from service.mcp_tools import make_tools
+
+        return make_tools(
+            self._runtime,
+            self._run,
+            charge=self._work.charge,
+            in_child=self._work.in_child,
+            glossaries=self._work.glossaries,
+        )
 
     def _run(self, request: Request | CheckRequest) -> tuple[Outcome[Any], float]:
         if isinstance(request, CheckRequest):

@@ -20,7 +20,7 @@ from models.steps import Event
 from models.translate.translator import SegmentReady
 from service import tasks
 from service.answers import render_event
-from service.callbacks import WAITS_S, Callbacks
+from service.callbacks import STORE_WAIT_S, WAITS_S, Callbacks
 from service.errors import StoreUnavailable
 from service.job_schemas import stored_options
 from service.limits import job_limits
@@ -42,8 +42,6 @@ READY_S = 0.25
 """Between two looks at whether the models are loaded."""
 LOOK_S = 1.0
 """Between two looks at what other servers did: jobs that they took, cancelled, or left behind."""
-STORE_WAIT_S = 5.0
-"""Until a store that could not be used is tried again."""
 EXPIRE_EVERY_S = 60.0
 CLOSING_S = 8.0
 BATCH_SIZE = 8

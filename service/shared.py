@@ -10,7 +10,7 @@ import os
 import sqlite3
 import threading
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager, nullcontext, suppress
 from pathlib import Path
 from typing import Any
 
@@ -31,9 +31,8 @@ CREATE TABLE IF NOT EXISTS stage (
     pid INTEGER, model TEXT, stage TEXT, PRIMARY KEY (pid, model)
 ) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS failure (model TEXT PRIMARY KEY, why TEXT) WITHOUT ROWID;
-CREATE TABLE IF NOT EXISTS warming (pid INTEGER PRIMARY KEY);
 """
-_OF_PROCESSES = ("held", "stage", "warming")
+_OF_PROCESSES = ("held", "stage")
 _TAKE = """
 INSERT INTO held (what, caller, pid, amount) SELECT :what, :caller, :pid, :amount
 WHERE :amount + (
@@ -60,7 +59,8 @@ class SharedState:
         self.engines: Sequence[Path] = ()
         """The files of the processes that the workers' engines are in, one for each card."""
         self._file = Path(":memory:") if folder is None else folder / "shared.sqlite"
-        self._memory = threading.Lock() if folder is None else None
+        # In memory there is one connection, and each has tables of its own.
+        self._turn = threading.Lock() if folder is None else nullcontext()
         self._idle: list[sqlite3.Connection] = []
         self._hold = -1
         if folder is not None:
@@ -126,20 +126,15 @@ class SharedState:
     def _connection(self) -> Iterator[sqlite3.Connection]:
         """A connection that nobody else uses meanwhile: threads that wait for one have none to wait for."""
         try:
-            if self._memory is not None:
-                with self._memory:
-                    if not self._idle:
-                        self._idle.append(self._open())
-                    yield self._idle[0]
-                return
-            try:
-                db = self._idle.pop()
-            except IndexError:
-                db = self._open()
-            try:
-                yield db
-            finally:
-                self._idle.append(db)
+            with self._turn:
+                try:
+                    db = self._idle.pop()
+                except IndexError:
+                    db = self._open()
+                try:
+                    yield db
+                finally:
+                    self._idle.append(db)
         except (sqlite3.Error, OSError) as error:
             raise StoreUnavailable("what the workers share", self._file, error) from error
 
@@ -149,7 +144,7 @@ class SharedState:
         )
         db.execute("PRAGMA journal_mode = WAL")
         db.execute("PRAGMA synchronous = OFF")  # it need not outlive the machine
-        if self._memory is not None:
+        if self.folder is None:
             db.executescript(_TABLES)
         return db
 
@@ -163,11 +158,9 @@ class SharedLoadProgress(LoadProgress):
 
     def tell(self, model: str, stage: str | None) -> None:
         """See `LoadProgress.tell`."""
-        row = {"pid": os.getpid(), "model": model}
-        if stage is None:
-            self._shared.change("DELETE FROM stage WHERE pid = :pid AND model = :model", **row)
-        else:
-            self._shared.change("REPLACE INTO stage VALUES (:pid, :model, :stage)", **row, stage=stage)
+        over = "DELETE FROM stage WHERE pid = :pid AND model = :model"
+        put = "REPLACE INTO stage VALUES (:pid, :model, :stage)"
+        self._shared.change(over if stage is None else put, pid=os.getpid(), model=model, stage=stage)
 
     def stages(self) -> dict[str, str]:
         """See `LoadProgress.stages`."""
@@ -177,10 +170,8 @@ class SharedLoadProgress(LoadProgress):
 
     def fail(self, model: str, why: str | None) -> None:
         """See `LoadProgress.fail`."""
-        if why is None:
-            self._shared.change("DELETE FROM failure WHERE model = :model", model=model)
-        else:
-            self._shared.change("REPLACE INTO failure VALUES (:model, :why)", model=model, why=why)
+        over, put = "DELETE FROM failure WHERE model = :model", "REPLACE INTO failure VALUES (:model, :why)"
+        self._shared.change(over if why is None else put, model=model, why=why)
 
     def failures(self) -> dict[str, str]:
         """See `LoadProgress.failures`."""

@@ -4,6 +4,7 @@ import os
 import re
 import subprocess
 import sys
+from functools import cache
 from typing import TYPE_CHECKING
 
 from models import cpu
@@ -31,15 +32,21 @@ def visible_cards(device: str) -> tuple[str, ...]:
     """
     if device == "cpu" or not may_have_gpu():
         return ()
-    command = [sys.executable, "-c", COUNT_CARDS]
+    named = os.environ.get(VISIBLE)
     try:
-        done = subprocess.run(command, capture_output=True, check=True, timeout=COUNT_WITHIN_S)  # noqa: S603
-        number = int(done.stdout)
+        number = _counted(COUNT_CARDS, named)
     except (OSError, ValueError, subprocess.SubprocessError):
         return ()
-    named = os.environ.get(VISIBLE)
     names = map(str, range(number)) if named is None else (name.strip() for name in named.split(","))
     return tuple(names)[:number]
+
+
+@cache
+def _counted(code: str, _: str | None) -> int:
+    """Return the number of cards where this is CUDA_VISIBLE_DEVICES; torch takes seconds to start."""
+    command = [sys.executable, "-c", code]
+    done = subprocess.run(command, capture_output=True, check=True, timeout=COUNT_WITHIN_S)  # noqa: S603
+    return int(done.stdout)
 
 
 def select_card() -> None:

@@ -67,7 +67,7 @@ class UnitResult:
 
 
 class UnitOutputs(Protocol):
-    """Keeps outputs of units; see `service.store.batch_cache.OutputTable`."""
+    """Keeps outputs of units; see `service.store.batch_cache.BatchCache`."""
 
     def recall(self, keys: Sequence[bytes], horizon: int) -> dict[bytes, Output]:
         """Return those that are known, from units up to the number `horizon`."""

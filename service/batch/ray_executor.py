@@ -28,7 +28,7 @@ from models.errors import DragomanError, EngineFailed, InvalidInput
 from service.batch import preflight
 from service.batch.executor import UNITS_AT_ONCE, LocalExecutor, Unit, UnitResult
 from service.batch.task import WorkerSpec
-from service.store.batch_cache import BatchCache, OutputTable
+from service.store.batch_cache import BatchCache
 
 log = logging.getLogger(__name__)
 
@@ -286,12 +286,12 @@ class RayOutputs:
     """The actor, beside the command, that keeps outputs for all others; they end with it."""
 
     def __init__(self) -> None:
-        self._cache = OutputTable()
+        self._cache = BatchCache(None)
         self._horizon = -1
 
     def put(self, unit: int, outputs: Mapping[bytes, Output]) -> None:
         """Keep the outputs of a unit that is done."""
-        self._cache.put(unit, outputs)
+        self._cache.commit(unit, {}, outputs)
 
     def recall(self, keys: Sequence[bytes], horizon: int) -> dict[bytes, Output]:
         """See `UnitOutputs`. Forget what is too old for units whose horizon is past the last window's."""

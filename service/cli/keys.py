@@ -51,13 +51,7 @@ def create(
 def list_keys(session: Session, as_json: bool) -> None:
     """List all keys by their first characters; the keys themselves are not stored."""
     with _keys(session) as known:
-        rows = [_row(key) for key in known.all()]
-    if as_json:
-        write_json(rows)
-    elif rows:
-        write_rows(rows)
-    else:
-        note("no keys")
+        write_rows([_row(key) for key in known.all()], "keys", as_json)
 
 
 @keys.command(epilog="Example: dragoman keys revoke 5f0c9a1e")

@@ -202,14 +202,19 @@ def write_table(table: "Table") -> None:
     write("\n".join(line.rstrip() for line in capture.get().splitlines()))
 
 
-def write_rows(rows: Sequence[Mapping[str, Any]]) -> None:
-    """Put a table of rows with the same keys, which are its head, on stdout."""
-    from rich.table import Table
+def write_rows(rows: Sequence[Mapping[str, Any]], what: str, as_json: bool = False) -> None:
+    """Put rows on stdout, as JSON or as a table whose head are their keys; tell that there are none."""
+    if as_json:
+        write_json(rows)
+    elif rows:
+        from rich.table import Table
 
-    table = Table(*rows[0], box=None, pad_edge=False)
-    for row in rows:
-        table.add_row(*("" if value is None else str(value) for value in row.values()))
-    write_table(table)
+        table = Table(*rows[0], box=None, pad_edge=False)
+        for row in rows:
+            table.add_row(*("" if value is None else str(value) for value in row.values()))
+        write_table(table)
+    else:
+        note(f"no {what}")
 
 
 def count(number: int, noun: str) -> str:

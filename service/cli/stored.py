@@ -17,6 +17,7 @@ from service.cli.session import JSON, Session, count, note, write, write_json, w
 from service.documents.formats import BINARY
 
 if TYPE_CHECKING:
+    from service.job_schemas import JobAnswer
     from service.store.database import Database
     from service.store.glossaries import Glossaries, Glossary
     from service.store.jobs import Job, JobStore
@@ -83,15 +84,7 @@ def _glossaries(session: Session, key_id: str | None) -> Iterator["Glossaries"]:
 def list_glossaries(session: Session, key_id: str | None, as_json: bool) -> None:
     """List the glossaries, the oldest first."""
     with _glossaries(session, key_id) as own:
-        found = own.all()
-    if as_json:
-        from service.http.glossaries import render_glossary
-
-        write_json([render_glossary(each).model_dump(mode="json") for each in found])
-    elif found:
-        write_rows([_glossary_row(each) for each in found])
-    else:
-        note("no glossaries")
+        write_rows([_glossary_row(each, as_json) for each in own.all()], "glossaries", as_json)
 
 
 @glossary.command("show", epilog="Example: dragoman glossary show capitals > capitals.tsv")
@@ -162,7 +155,11 @@ def _only_pair(found: "Glossary", source: str | None, target: str | None) -> tup
     return meant[0]
 
 
-def _glossary_row(each: "Glossary") -> dict[str, Any]:
+def _glossary_row(each: "Glossary", as_json: bool) -> dict[str, Any]:
+    if as_json:
+        from service.http.glossaries import render_glossary
+
+        return render_glossary(each).model_dump(mode="json")
     pairs = ", ".join(f"{pair.source} to {pair.target}: {pair.size:,}" for pair in each.pairs)
     created = each.created.isoformat(timespec="seconds")
     return {"id": each.id, "name": each.name, "terms": pairs, "created": created}
@@ -196,12 +193,7 @@ def list_memory(session: Session, key_id: str | None, as_json: bool) -> None:
     """List the pairs of languages, and how many sentences each has."""
     with _memory(session, key_id) as own:
         rows = [{"from": each.source, "to": each.target, "sentences": each.size} for each in own.pairs()]
-    if as_json:
-        write_json(rows)
-    elif rows:
-        write_rows(rows)
-    else:
-        note("no sentences")
+    write_rows(rows, "sentences", as_json)
 
 
 @memory.command("export", epilog="Example: dragoman memory export memory.tmx --to fr")
@@ -340,23 +332,19 @@ def _write_jobs(session: Session, found: "list[Job]", as_json: bool) -> None:
     from service.job_schemas import render_job
 
     answers = [render_job(each, session.settings().job_retention_s) for each in found]
+    write_rows([_job_row(each, as_json) for each in answers], "jobs", as_json)
+
+
+def _job_row(each: "JobAnswer", as_json: bool) -> dict[str, Any]:
     if as_json:
-        write_json([each.model_dump(mode="json") for each in answers])
-    elif answers:
-        write_rows(
-            [
-                {
-                    "id": each.id,
-                    "task": each.task,
-                    "status": each.status,
-                    "done": f"{each.progress.done:,} of {each.progress.total:,}",
-                    "created": each.created.isoformat(timespec="seconds"),
-                }
-                for each in answers
-            ]
-        )
-    else:
-        note("no jobs")
+        return each.model_dump(mode="json")
+    return {
+        "id": each.id,
+        "task": each.task,
+        "status": each.status,
+        "done": f"{each.progress.done:,} of {each.progress.total:,}",
+        "created": each.created.isoformat(timespec="seconds"),
+    }
 
 
 def _detail(problem: bytes) -> str:

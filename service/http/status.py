@@ -4,7 +4,7 @@
 """
 
 import logging
-import os
+import sys
 import threading
 from typing import TYPE_CHECKING, Any
 
@@ -24,6 +24,8 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 LOADING = "the models are loading"
+WARMING_UP = "warming up"
+"""What a worker holds, of what the workers share, while its models are loaded for the first time."""
 
 
 class Readiness:
@@ -47,7 +49,7 @@ class Readiness:
         takes another's place, and no requests until it is ready.
         """
         if announced:
-            self._shared.change("INSERT OR IGNORE INTO warming VALUES (:pid)", pid=os.getpid())
+            self._shared.take(WARMING_UP, "", 1, capacity=sys.maxsize, least=1)
         # A daemon, so that a service stopped while it loads does not wait for the end of the load.
         self._thread = threading.Thread(target=self._warm_up, name="warm-up", daemon=True)
         self._thread.start()
@@ -67,7 +69,7 @@ class Readiness:
 
     def reasons(self) -> list[str]:
         """Why requests would not be served now; empty when all is well."""
-        if self.warming_up or self._shared.rows("SELECT pid FROM warming LIMIT 1"):
+        if self.warming_up or self._shared.held(WARMING_UP):
             stages = [f"{name}: {stage}" for name, stage in self._runtime.pool.stages().items()]
             return [*self._runtime.unready(), *stages] or [LOADING]
         reasons = self._runtime.unready()
@@ -86,7 +88,7 @@ class Readiness:
         else:
             log.info("models loaded, ready for requests")
         finally:
-            self._shared.change("DELETE FROM warming WHERE pid = :pid", pid=os.getpid())
+            self._shared.give(WARMING_UP, "", 1)
 
 
 class State(BaseModel):

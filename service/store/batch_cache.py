@@ -4,43 +4,75 @@ A unit is committed in one transaction, and so is a window's plan: after a kill 
 complete or not started. Knows keys and JSON; knows no task and no format.
 """
 
-import json
 import sqlite3
-import threading
 import zlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from itertools import groupby
 from pathlib import Path
 from typing import Any
 
+from sqlalchemy import (
+    Boolean,
+    Column,
+    Connection,
+    Double,
+    Engine,
+    Integer,
+    LargeBinary,
+    MetaData,
+    QueuePool,
+    Table,
+    Text,
+    create_engine,
+    delete,
+    inspect,
+    or_,
+    select,
+    types,
+)
+from sqlalchemy.exc import DatabaseError, OperationalError
+
 from models.engine.protocol import Output
-from models.errors import DragomanError, InvalidInput
+from models.errors import InvalidInput
+from service.store.database import Database, begin
 from service.store.results import JSON, PROBLEM, StoredResult, packed, unpacked
+from service.store.statements import put, rows_in
 
 VERSION = 1
 REMEMBERED_UNITS = 512
 """Outputs of so many units are remembered, of some hundred thousand sentences."""
-_KEYS_AT_ONCE = 500
-"""SQLite bounds the number of parameters."""
+_FACTS = "language", "flags", "sentences", "likely_right"
 
-_OUTPUTS = """
-CREATE TABLE outputs (key BLOB, unit INTEGER, body BLOB, PRIMARY KEY (key, unit)) STRICT, WITHOUT ROWID;
-CREATE INDEX outputs_by_unit ON outputs (unit);
-"""
-_TABLES = f"""
-PRAGMA user_version = {VERSION};
-CREATE TABLE results (key BLOB PRIMARY KEY, failed INTEGER, attempt INTEGER, run INTEGER, body BLOB,
-  facts TEXT) STRICT;
-CREATE TABLE plans (window BLOB PRIMARY KEY, first INTEGER, sees INTEGER, units TEXT) STRICT;
-{_OUTPUTS}
-CREATE TABLE numbers (name TEXT PRIMARY KEY, value REAL) STRICT;
-"""
-
-
-class CacheFailed(DragomanError):
-    """The file cannot be written, for instance because the disk is full."""
+METADATA = MetaData()
+_result = Table(
+    "results",
+    METADATA,
+    Column("key", LargeBinary, primary_key=True),
+    Column("failed", Boolean),
+    Column("attempt", Integer),
+    Column("run", Integer),
+    Column("body", LargeBinary),
+    Column("facts", types.JSON),
+)
+_plan = Table(
+    "plans",
+    METADATA,
+    Column("window", LargeBinary, primary_key=True),
+    Column("first", Integer),
+    Column("sees", Integer),
+    Column("units", types.JSON),
+)
+_output = Table(
+    "outputs",
+    METADATA,
+    Column("key", LargeBinary, primary_key=True),
+    Column("unit", Integer, primary_key=True, index=True),
+    Column("body", LargeBinary),
+    sqlite_with_rowid=False,
+)
+_number = Table("numbers", METADATA, Column("name", Text, primary_key=True), Column("value", Double))
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,54 +87,7 @@ class WindowPlan:
     """Each unit's records, by their places in the window."""
 
 
-class OutputTable:
-    """Outputs of units in a table: sentences that stand in later texts too need not be done again.
-
-    A later unit recalls the outputs of units up to its horizon, whatever is in the table by then. Without a
-    connection of the owner's, the table is in a temporary file of SQLite's own, for one thread.
-    """
-
-    def __init__(self, connection: sqlite3.Connection | None = None):
-        if connection is None:
-            connection = sqlite3.connect("", isolation_level=None)
-            connection.executescript(f"PRAGMA journal_mode = OFF; {_OUTPUTS}")
-        self._connection = connection
-
-    def put(self, unit: int, outputs: Mapping[bytes, Output]) -> None:
-        """Keep the outputs of a unit, in place of those it had."""
-        self._connection.execute("DELETE FROM outputs WHERE unit = ?", (unit,))
-        self.keep(unit, outputs)
-
-    def keep(self, unit: int, outputs: Mapping[bytes, Output]) -> None:
-        """Keep more outputs of a unit."""
-        rows = ((key, unit, packed(output)) for key, output in outputs.items())
-        self._connection.executemany("INSERT OR REPLACE INTO outputs VALUES (?, ?, ?)", rows)
-
-    def forget(self, horizon: int) -> None:
-        """Drop the outputs that no unit recalls any more whose horizon is this, or later."""
-        self._connection.execute("DELETE FROM outputs WHERE unit <= ?", (horizon - REMEMBERED_UNITS,))
-
-    def begun(self, unit: int) -> dict[bytes, Output]:
-        """Return what was kept of a unit before it was cut off."""
-        rows = self._connection.execute("SELECT key, body FROM outputs WHERE unit = ?", (unit,))
-        return {key: unpacked(body) for key, body in rows}
-
-    def recall(self, keys: Sequence[bytes], horizon: int) -> dict[bytes, Output]:
-        """Return those that are known: of several outputs of one generation the oldest that still counts."""
-        query = (
-            "SELECT key, body FROM outputs WHERE unit <= ? AND unit > ? AND key IN (%s) ORDER BY unit DESC"
-        )
-        rows = _rows_in(self._connection, query, keys, horizon, horizon - REMEMBERED_UNITS)
-        return {key: unpacked(body) for key, body in rows}
-
-    def units(self) -> Iterator[tuple[int, dict[bytes, Output]]]:
-        """Yield all that is in the table, unit by unit."""
-        rows = self._connection.execute("SELECT unit, key, body FROM outputs ORDER BY unit")
-        for unit, own in groupby(rows, key=lambda row: int(row[0])):
-            yield unit, {key: unpacked(body) for _, key, body in own}
-
-
-class BatchCache:
+class BatchCache(Database):
     """The file, locked against a second run; a context manager. Any thread may use it.
 
     Without a path it is a file of the system's own that ends with it. Raises InvalidInput if the file is
@@ -110,44 +95,50 @@ class BatchCache:
     """
 
     def __init__(self, path: Path | None):
-        self._lock = threading.RLock()
-        self._connection = sqlite3.connect(
-            path or "", check_same_thread=False, isolation_level=None, timeout=0.5
-        )
-        try:
-            self._open(path)
-        except BaseException:
-            self._connection.close()
-            raise
-        self._outputs = OutputTable(self._connection)
+        super().__init__(Path(), "sqlite://")  # not by the file's name: one that is deleted is not made anew
+        self.kept = f"the cache of results {path or ''}".strip()
+        self._path = path
         self._attempt: int | None = None
         self._run = 0
-
-    def _open(self, path: Path | None) -> None:
-        run = self._connection.execute
         try:
-            run("PRAGMA locking_mode = EXCLUSIVE")
-            run("PRAGMA journal_mode = WAL")
-            run("PRAGMA synchronous = NORMAL")
-            run("BEGIN IMMEDIATE")
-            found = run("PRAGMA user_version").fetchone()[0]
-            if found == 0 and not run("SELECT 1 FROM sqlite_master").fetchone():
-                for statement in filter(str.strip, _TABLES.split(";")):
-                    run(statement)
-            elif found != VERSION:
-                raise InvalidInput(f"{path} was not created by dragoman; --restart replaces it")
-            run("COMMIT")
-        except sqlite3.OperationalError as error:
-            raise InvalidInput(f"{path} is in use by another run, or cannot be opened ({error})") from error
-        except sqlite3.DatabaseError as error:
-            raise InvalidInput(f"{path} is not a cache of results ({error})") from error
+            self._opened()
+        except BaseException:
+            self.close()
+            raise
+
+    def _new_engine(self) -> Engine:
+        # One connection, which has the lock, and which threads wait for.
+        options: dict[str, Any] = {"poolclass": QueuePool, "pool_size": 1, "max_overflow": 0}
+        connect = partial(
+            sqlite3.connect, self._path or "", timeout=0.5, check_same_thread=False, isolation_level=None
+        )
+        return create_engine("sqlite://", creator=connect, pool_timeout=None, **options)
+
+    def _prepare(self, engine: Engine) -> None:
+        try:
+            with engine.connect() as db:
+                for setting in ("locking_mode = EXCLUSIVE", "journal_mode = WAL", "synchronous = NORMAL"):
+                    db.exec_driver_sql(f"PRAGMA {setting}")
+            with begin(engine) as db:
+                found = db.exec_driver_sql("PRAGMA user_version").scalar()
+                if not found and not inspect(db).get_table_names():
+                    METADATA.create_all(db)
+                    db.exec_driver_sql(f"PRAGMA user_version = {VERSION}")
+                elif found != VERSION:
+                    raise InvalidInput(
+                        f"{self._path} is of another version or program; delete it, or name another --cache"
+                    )
+        except OperationalError as error:
+            why = f"is in use by another run, or cannot be opened ({error.orig})"
+            raise InvalidInput(f"{self._path} {why}") from error
+        except DatabaseError as error:
+            raise InvalidInput(f"{self._path} is not a cache of results ({error.orig})") from error
 
     def __enter__(self) -> "BatchCache":
         return self
 
     def __exit__(self, *exception: object) -> None:
-        with self._lock:
-            self._connection.close()
+        self.close()
 
     # ------------------------------------------------------------------ a run
 
@@ -156,77 +147,67 @@ class BatchCache:
 
         With `retry_failed`, results that are errors don't count, unless this same retry made them.
         """
-        with self._transaction() as run:
-            for table in ("results", "plans", "outputs", "numbers") if restart else ():
-                run(f"DELETE FROM {table}")  # noqa: S608
-            self._run = int(self.number("runs")) + 1
-            self._set("runs", self._run)
+        with self.transaction() as db:
+            for table in METADATA.sorted_tables if restart else ():
+                db.execute(delete(table))
+            self._run = int(_get(db, "runs")) + 1
+            _set(db, {"runs": self._run})
             if retry_failed:
-                self._attempt = int(self.number("attempt"))
-                if not self.number("retrying"):
-                    self._attempt += 1
-                    self._set("attempt", self._attempt)
-                    self._set("retrying", 1)
+                self._attempt = int(_get(db, "attempt")) + (not _get(db, "retrying"))
+                _set(db, {"attempt": self._attempt, "retrying": 1})
 
     def finish(self) -> None:
         """Note that the run has come to its end."""
-        with self._transaction() as run:
-            run("DELETE FROM plans")
-            self._set("retrying", 0)
+        with self.transaction() as db:
+            db.execute(delete(_plan))
+            _set(db, {"retrying": 0})
 
     def number(self, name: str) -> float:
         """Return a number that was kept, or 0."""
-        with self._lock:
-            row = self._connection.execute("SELECT value FROM numbers WHERE name = ?", (name,)).fetchone()
-        return float(row[0]) if row else 0.0
+        with self.transaction(write=False) as db:
+            return _get(db, name)
 
     def keep_number(self, name: str, value: float) -> None:
         """Keep a number for later runs."""
-        with self._transaction():
-            self._set(name, value)
+        with self.transaction() as db:
+            _set(db, {name: value})
 
     # ------------------------------------------------------------------ results
 
     def known(self, keys: Sequence[bytes]) -> dict[bytes, bool]:
         """Return the keys that have a result that counts, each with True if an earlier run made it."""
-        rows = self._rows("SELECT key, failed, attempt, run FROM results WHERE key IN (%s)", keys)
-        return {
-            key: run < self._run
-            for key, failed, attempt, run in rows
-            if not failed or self._attempt is None or attempt >= self._attempt
-        }
+        counts = or_(~_result.c.failed, _result.c.attempt >= (self._attempt or 0))
+        query = select(_result.c.key, _result.c.run).where(counts)
+        with self.transaction(write=False) as db:
+            return {key: run < self._run for key, run in rows_in(db, query, _result.c.key, keys)}
 
     def results(self, keys: Sequence[bytes]) -> dict[bytes, StoredResult]:
         """Return the results of those keys that have one."""
-        found = {}
-        for key, failed, body, facts in self._rows(
-            "SELECT key, failed, body, facts FROM results WHERE key IN (%s)", keys
-        ):
-            media_type = PROBLEM if failed else JSON
-            found[key] = StoredResult(zlib.decompress(body), media_type, **json.loads(facts))
-        return found
+        with self.transaction(write=False) as db:
+            return {
+                row.key: StoredResult(zlib.decompress(row.body), PROBLEM if row.failed else JSON, **row.facts)
+                for row in rows_in(db, select(_result), _result.c.key, keys)
+            }
 
     def commit(
         self, unit: int, results: Mapping[bytes, StoredResult], outputs: Mapping[bytes, Output]
     ) -> None:
-        """Keep a unit's results, all of them or none, and its outputs for later units."""
+        """Keep a unit's results, all of them or none, and its outputs for later units, in place of others."""
         rows = [
-            (
-                *(key, result.failed, self._attempt or 0, self._run, zlib.compress(result.data, 1)),
-                json.dumps(
-                    {
-                        "language": result.language,
-                        "flags": dict(result.flags),
-                        "sentences": result.sentences,
-                        "likely_right": result.likely_right,
-                    }
-                ),
-            )
+            {
+                "key": key,
+                "failed": result.failed,
+                "attempt": self._attempt or 0,
+                "run": self._run,
+                "body": zlib.compress(result.data, 1),
+                "facts": {name: getattr(result, name) for name in _FACTS},
+            }
             for key, result in results.items()
         ]
-        with self._transaction():
-            self._connection.executemany("INSERT OR REPLACE INTO results VALUES (?, ?, ?, ?, ?, ?)", rows)
-            self._outputs.put(unit, outputs)
+        with self.transaction() as db:
+            put(db, _result, rows, change=("failed", "attempt", "run", "body", "facts"))
+            db.execute(delete(_output).where(_output.c.unit == unit))
+            _keep(db, unit, outputs)
 
     # ------------------------------------------------------------------ plans
 
@@ -237,71 +218,60 @@ class BatchCache:
         last window's may be in work. That is kept as well, and so is the same after a kill.
         """
         name = window + str(self._attempt or "").encode()
-        with self._transaction() as run:
-            row = run("SELECT first, sees, units FROM plans WHERE window = ?", (name,)).fetchone()
-            if row:
-                return WindowPlan(row[0], row[1], tuple(map(tuple, json.loads(row[2]))))
+        with self.transaction() as db:
+            if (row := db.execute(select(_plan).where(_plan.c.window == name)).one_or_none()) is not None:
+                return WindowPlan(row.first, row.sees, tuple(map(tuple, row.units)))
             parts = tuple(map(tuple, units()))
-            first = int(self.number("units")) + 1
-            plan = WindowPlan(first, int(self.number("last_first")) - 1, parts)
-            if not parts:
-                return plan
-            run("INSERT INTO plans VALUES (?, ?, ?, ?)", (name, first, plan.cache_horizon, json.dumps(parts)))
-            self._set("units", first + len(parts) - 1)
-            self._set("last_first", first)
-            oldest = int(self.number("last_sees"))  # of the two windows that may be in work
-            self._outputs.forget(oldest)
-            self._set("last_sees", plan.cache_horizon)
-            return plan
+            first, horizon = int(_get(db, "units")) + 1, int(_get(db, "last_first")) - 1
+            oldest = int(_get(db, "last_sees"))  # of the two windows that may be in work
+            if parts:
+                put(db, _plan, [{"window": name, "first": first, "sees": horizon, "units": parts}])
+                _set(db, {"units": first + len(parts) - 1, "last_first": first, "last_sees": horizon})
+        self.forget(oldest)
+        return WindowPlan(first, horizon, parts)
 
     # ------------------------------------------------------------------ outputs
 
-    def recall(self, keys: Sequence[bytes], horizon: int) -> dict[bytes, Output]:
-        """See `OutputTable`."""
-        with self._lock:
-            return self._outputs.recall(keys, horizon)
+    def keep(self, unit: int, outputs: Mapping[bytes, Output]) -> None:
+        """Keep more outputs of a unit: sentences that stand in later texts too need not be done again."""
+        with self.transaction() as db:
+            _keep(db, unit, outputs)
+
+    def forget(self, horizon: int) -> None:
+        """Drop the outputs that no unit recalls any more whose horizon is this, or later."""
+        self.write(delete(_output).where(_output.c.unit <= horizon - REMEMBERED_UNITS))
 
     def begun(self, unit: int) -> dict[bytes, Output]:
-        """See `OutputTable`."""
-        with self._lock:
-            return self._outputs.begun(unit)
+        """Return what was kept of a unit before it was cut off."""
+        query = select(_output.c.key, _output.c.body).where(_output.c.unit == unit)
+        return {key: unpacked(body) for key, body in self.read(query)}
 
-    def keep(self, unit: int, outputs: Mapping[bytes, Output]) -> None:
-        """See `OutputTable`."""
-        with self._transaction():
-            self._outputs.keep(unit, outputs)
+    def recall(self, keys: Sequence[bytes], horizon: int) -> dict[bytes, Output]:
+        """Return those that are known: of several outputs of one generation the oldest that still counts.
+
+        A later unit recalls the outputs of units up to its horizon, whatever is in the table by then.
+        """
+        which = _output.c.unit <= horizon, _output.c.unit > horizon - REMEMBERED_UNITS
+        query = select(_output.c.key, _output.c.body).where(*which).order_by(_output.c.unit.desc())
+        with self.transaction(write=False) as db:
+            return {key: unpacked(body) for key, body in rows_in(db, query, _output.c.key, keys)}
 
     def units(self) -> Iterator[tuple[int, dict[bytes, Output]]]:
-        """See `OutputTable`."""
-        with self._lock:
-            yield from self._outputs.units()
-
-    # ------------------------------------------------------------------ inside
-
-    def _rows(self, query: str, keys: Sequence[bytes]) -> list[Any]:
-        with self._lock:
-            return list(_rows_in(self._connection, query, keys))
-
-    def _set(self, name: str, value: float) -> None:
-        self._connection.execute("INSERT OR REPLACE INTO numbers VALUES (?, ?)", (name, float(value)))
-
-    @contextmanager
-    def _transaction(self) -> Iterator[Callable[..., sqlite3.Cursor]]:
-        with self._lock:
-            try:
-                self._connection.execute("BEGIN IMMEDIATE")
-                yield self._connection.execute
-                self._connection.execute("COMMIT")
-            except BaseException as error:
-                if self._connection.in_transaction:
-                    self._connection.execute("ROLLBACK")
-                if isinstance(error, sqlite3.OperationalError):
-                    raise CacheFailed(f"results cannot be kept: {error}") from error
-                raise
+        """Yield all outputs, unit by unit."""
+        query = select(_output.c.unit, _output.c.key, _output.c.body).order_by(_output.c.unit)
+        with self.transaction(write=False) as db:
+            for unit, own in groupby(db.execute(query), key=lambda row: int(row.unit)):
+                yield unit, {row.key: unpacked(row.body) for row in own}
 
 
-def _rows_in(db: sqlite3.Connection, query: str, keys: Sequence[bytes], *before: object) -> Iterator[Any]:
-    """Yield the rows of a query whose parameters are `before`, and then the keys in `IN (%s)`."""
-    for start in range(0, len(keys), _KEYS_AT_ONCE):
-        some = keys[start : start + _KEYS_AT_ONCE]
-        yield from db.execute(query % ",".join("?" * len(some)), [*before, *some])
+def _keep(db: Connection, unit: int, outputs: Mapping[bytes, Output]) -> None:
+    rows = [{"key": key, "unit": unit, "body": packed(output)} for key, output in outputs.items()]
+    put(db, _output, rows, change=("body",))
+
+
+def _get(db: Connection, name: str) -> float:
+    return db.scalar(select(_number.c.value).where(_number.c.name == name)) or 0.0
+
+
+def _set(db: Connection, values: Mapping[str, float]) -> None:
+    put(db, _number, [{"name": name, "value": value} for name, value in values.items()], change=("value",))

@@ -19,7 +19,7 @@ from models.errors import InvalidInput
 from service.errors import StoreUnavailable, import_extra
 
 if TYPE_CHECKING:
-    from sqlalchemy import Connection, Engine, Executable
+    from sqlalchemy import Column, Connection, Engine, Executable, Select
 
 log = logging.getLogger(__name__)
 
@@ -53,6 +53,9 @@ class Database:
     All methods raise StoreUnavailable where the database raises.
     """
 
+    kept = "the database"
+    """What errors call it."""
+
     def __init__(self, folder: Path, url: str | None = None):
         self.folder = folder
         self._file = folder / FILE if url is None else None
@@ -78,18 +81,32 @@ class Database:
         from sqlalchemy.exc import DataError, DBAPIError, SQLAlchemyError
 
         try:
-            with _begin(self._opened(), write, alone) as db:
+            with begin(self._opened(), write, alone) as db:
                 yield db
         except DataError as error:  # PostgreSQL has no NUL in texts
             raise InvalidInput(f"a value cannot be stored: {error.orig}", allowed="no NUL") from error
         except (SQLAlchemyError, sqlite3.Error, OSError) as error:
             reason = error.orig if isinstance(error, DBAPIError) and error.orig else error
-            raise StoreUnavailable("the database", self._file, reason) from error
+            raise StoreUnavailable(self.kept, self._file, reason) from error
 
     def read(self, query: "Executable") -> Sequence[Any]:
         """Return the rows of one query."""
         with self.transaction(write=False) as db:
             return db.execute(query).all()
+
+    def pages(self, query: "Select[Any]", at_once: int, *place: "Column[Any]") -> Iterator[Any]:
+        """Yield a query's rows in the order of `place`, reading so many at once.
+
+        Whoever reads slowly holds no connection.
+        """
+        from sqlalchemy import tuple_
+
+        query = query.order_by(*place).limit(at_once)
+        rows = self.read(query)
+        while rows:
+            yield from rows
+            after = tuple_(*place) > tuple_(*(rows[-1]._mapping[each] for each in place))
+            rows = self.read(query.where(after)) if len(rows) == at_once else ()
 
     def write(self, statement: "Executable") -> int:
         """Run one statement; return how many rows it changed."""
@@ -150,7 +167,7 @@ class Database:
             with closing(sqlite3.connect(file, timeout=LOCK_TIMEOUT_S)) as db:
                 db.executescript("PRAGMA auto_vacuum = FULL; PRAGMA journal_mode = WAL;")
             url, begin = URL.create("sqlite", database=str(file)), "PRAGMA foreign_keys = ON"
-            # A connection goes from thread to thread, and transactions begin as `_begin` says.
+            # A connection goes from thread to thread, and transactions begin as `begin` says.
             arguments = {"timeout": LOCK_TIMEOUT_S, "check_same_thread": False, "isolation_level": None}
             options["connect_args"] = arguments
         else:
@@ -180,16 +197,16 @@ class Database:
         from service.store.migrations import is_current, migrate
         from service.store.old_files import copy_old_files
 
-        with _begin(engine, write=False) as db:
+        with begin(engine, write=False) as db:
             current = is_current(db)
         if not current:
-            with _begin(engine, alone="schema") as db:
+            with begin(engine, alone="schema") as db:
                 migrate(db)
-        copy_old_files(self.folder, partial(_begin, engine))
+        copy_old_files(self.folder, partial(begin, engine))
 
 
 @contextmanager
-def _begin(engine: "Engine", write: bool = True, alone: str | None = None) -> Iterator["Connection"]:
+def begin(engine: "Engine", write: bool = True, alone: str | None = None) -> Iterator["Connection"]:
     if not write and engine.dialect.name != "sqlite":
         # Without a BEGIN and a COMMIT of its own; PostgreSQL's statements read what is committed, each anew.
         engine = engine.execution_options(isolation_level="AUTOCOMMIT")

@@ -45,7 +45,7 @@ from service.store.database import Database
 from service.store.result_files import ResultFiles
 from service.store.results import JSON, StoredResult, TaskName, packed, unpacked
 from service.store.schema import job_item, job_output, job_segment
-from service.store.statements import now, piece, put, some_at_once, total
+from service.store.statements import now, piece, put, rows_in, total
 
 Form = Literal["text", "html", "texts", "document"]
 Status = Literal["queued", "running", "done", "failed", "cancelled"]
@@ -252,27 +252,17 @@ class JobStore:
 
     def results(self, job: Job) -> Iterator[StoredResult]:
         """Yield the results of the job's items, in order, reading as it goes. Raises UnknownJob."""
-        columns = (
-            _item.number,
-            _item.data,
-            _item.file,
-            _item.size,
-            _item.media_type,
-            _item.filename,
-            _item.notes,
-        )
-        query = select(*columns).where(_item.job == job.number).order_by(_item.number).limit(ITEMS_AT_ONCE)
-        number = -1
-        while number + 1 < (job.total if job.form == "texts" else 1):
-            rows = self._database.read(query.where(_item.number > number))
-            for _, data, file, size, *about in rows:
-                whole = self._files.read(file) if file else data
-                if len(whole or b"") != (size or 0):
-                    raise UnknownJob("the job was deleted while its results were read")
-                yield StoredResult(whole, *about)
-            if not rows:
-                raise UnknownJob("the job was deleted while its results were read")
-            number = rows[-1].number
+        columns = (column for column in _item if column is not _item.content)
+        query = select(*columns).where(_item.job == job.number)
+        left = job.total if job.form == "texts" else 1
+        for row in self._database.pages(query, ITEMS_AT_ONCE, _item.number):
+            whole = self._files.read(row.file) if row.file else row.data
+            if len(whole or b"") != (row.size or 0):
+                break
+            yield StoredResult(whole, row.media_type, row.filename, row.notes)
+            left -= 1
+        if left:
+            raise UnknownJob("the job was deleted while its results were read")
 
     def open(self, job: Job, when_read: Callable[[], None] = lambda: None) -> "ResultFile":
         """Return the job's result as a file, which calls `when_read` once it was read. Raises UnknownJob."""
@@ -293,11 +283,8 @@ class JobStore:
     def segments(self, job: Job, after: int) -> Iterator[tuple[int, bytes]]:
         """Yield the segments that were told after this place, each with its own, reading as it goes."""
         told = job_segment.c.told
-        query = select(told, job_segment.c.body).where(job_segment.c.job == job.number)
-        query = query.order_by(told).limit(SEGMENTS_AT_ONCE)
-        while rows := self._database.read(query.where(told > after)):
-            yield from rows
-            after = rows[-1].told
+        query = select(told, job_segment.c.body).where(job_segment.c.job == job.number, told > after)
+        return self._database.pages(query, SEGMENTS_AT_ONCE, told)
 
     def remove(self, job_id: str, owner: str | None, *, forget: bool = True) -> Job:
         """Cancel a job that has not ended; `forget` one that has. Returns it as it was. Raises UnknownJob."""
@@ -444,11 +431,7 @@ class JobStore:
         """Return those of a job's outputs that are kept."""
         query = select(job_output.c.key, job_output.c.body).where(job_output.c.job == job.number)
         with self._database.transaction(write=False) as db:
-            return {
-                key: unpacked(body)
-                for some in some_at_once(keys)
-                for key, body in db.execute(query.where(job_output.c.key.in_(some)))
-            }
+            return {key: unpacked(body) for key, body in rows_in(db, query, job_output.c.key, keys)}
 
     def keep_outputs(self, job: Job, outputs: Mapping[bytes, Output]) -> None:
         """Keep engines' outputs until the results are there. Raises JobCancelled."""

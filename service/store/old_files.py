@@ -15,7 +15,7 @@ from sqlalchemy import Connection, Table, select
 
 from service.errors import StoreUnavailable
 from service.store import schema
-from service.store.statements import put, some_at_once
+from service.store.statements import put, rows_in
 
 log = logging.getLogger(__name__)
 
@@ -116,9 +116,8 @@ def _copy(old: sqlite3.Connection, db: Connection, queries: Queries) -> int:
                     row["job"] = numbers[row["job"]]
             put(db, table, some)
         if table is schema.job:
-            for ids in some_at_once(list(old_ids)):
-                known = select(table.c.id, table.c.number).where(table.c.id.in_(ids))
-                numbers |= {old_ids[job_id]: new for job_id, new in db.execute(known)}
+            known = rows_in(db, select(table.c.id, table.c.number), table.c.id, list(old_ids))
+            numbers |= {old_ids[job_id]: new for job_id, new in known}
     return number
 
 

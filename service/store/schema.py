@@ -1,7 +1,7 @@
 """The tables of the one database: what SQLite and PostgreSQL both have, in SQLAlchemy's terms.
 
 Times are seconds since 1970. A change here is a new version: a file in migrations/versions, and its number in
-VERSION; a test compares the two.
+VERSION; a test asks for it.
 """
 
 from hashlib import blake2b

@@ -2,15 +2,23 @@
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from importlib import import_module
-from typing import Any, TypeVar
+from typing import Any
 
-from sqlalchemy import Column, ColumnElement, Connection, Double, Table, func, literal_column, select
+from sqlalchemy import (
+    Column,
+    ColumnElement,
+    Connection,
+    Double,
+    Select,
+    Table,
+    func,
+    literal_column,
+    select,
+)
 from sqlalchemy.ext.compiler import compiles
 from sqlalchemy.sql.functions import FunctionElement
 
 _AT_ONCE = 500
-
-T = TypeVar("T")
 
 
 class now(FunctionElement[float]):
@@ -65,7 +73,9 @@ def piece(
         return bytes(blob.read(size))
 
 
-def some_at_once(keys: Sequence[T]) -> Iterator[Sequence[T]]:
-    """Yield a few hundred of them at a time, as databases bound the number of parameters."""
-    for start in range(0, len(keys), _AT_ONCE):
-        yield keys[start : start + _AT_ONCE]
+def rows_in(
+    db: Connection, query: Select[Any], column: ColumnElement[Any], values: Sequence[Any]
+) -> Iterator[Any]:
+    """Yield a query's rows where the column is one of these; databases bound the number of parameters."""
+    for start in range(0, len(values), _AT_ONCE):
+        yield from db.execute(query.where(column.in_(values[start : start + _AT_ONCE])))

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from copy import copy
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, Select, delete, func, select, tuple_
+from sqlalchemy import ColumnElement, Connection, Select, delete, func, select
 
 from models.errors import InvalidInput
 from models.languages import Languages
@@ -16,7 +16,7 @@ from models.translate.sentence import MemoryMatch
 from service.shares import MEMORY_BYTES, stored_shares
 from service.store.database import Database, PairSize
 from service.store.schema import digest, memory
-from service.store.statements import put, some_at_once, total
+from service.store.statements import put, rows_in, total
 from service.store.tmx import TmxPair, nearest, normal
 
 LONGEST_SENTENCE = 5000
@@ -81,10 +81,9 @@ class TranslationMemory:
             *self._own(), _row.source == source, _row.target == target
         )
         asked = [normal(text) for text in texts]
-        same: dict[str, str] = {}
+        digests = [digest(text) for text in dict.fromkeys(asked)]
         with self._database.transaction(write=False) as db:
-            for digests in some_at_once([digest(text) for text in dict.fromkeys(asked)]):
-                same |= _texts(db, own.where(_row.digest.in_(digests)))
+            same = _texts(rows_in(db, own, _row.digest, digests))
             return [
                 MemoryMatch(same.get(text), nearest(text, _around(db, text, own), near) if near else ())
                 for text in asked
@@ -101,19 +100,10 @@ class TranslationMemory:
 
         It is read as it is asked for, by the piece: whoever reads slowly holds no connection.
         """
-        own = self._own(source, target)
         place = _row.source, _row.target, _row.digest
-        query = (
-            select(*place, _row.text, _row.translation).where(*own).order_by(*place).limit(SENTENCES_AT_ONCE)
-        )
-
-        def rows() -> Iterator[TmxPair]:
-            after = query
-            while some := self._database.read(after):
-                yield from (TmxPair(row.source, row.target, row.text, row.translation) for row in some)
-                after = query.where(tuple_(*place) > tuple_(*some[-1][:3]))
-
-        return rows()
+        query = select(*place, _row.text, _row.translation).where(*self._own(source, target))
+        rows = self._database.pages(query, SENTENCES_AT_ONCE, *place)
+        return (TmxPair(row.source, row.target, row.text, row.translation) for row in rows)
 
     def forget(self, source: str | None = None, target: str | None = None, text: str | None = None) -> int:
         """Drop all, or what is from or into a language, or one sentence; return how many went."""
@@ -158,8 +148,8 @@ class TranslationMemory:
         return which
 
 
-def _texts(db: Connection, query: Select[Any]) -> dict[str, str]:
-    return {row.text: row.translation for row in db.execute(query)}
+def _texts(rows: Iterable[Any]) -> dict[str, str]:
+    return {row.text: row.translation for row in rows}
 
 
 def _around(db: Connection, text: str, own: Select[Any]) -> Mapping[str, str]:
@@ -169,4 +159,4 @@ def _around(db: Connection, text: str, own: Select[Any]) -> Mapping[str, str]:
     number = max(1, min(MOST_CANDIDATES, COMPARED // (30_000 + len(text) ** 2)) // 2)
     shorter = own.where(size.between(least, len(text))).order_by(size.desc()).limit(number)
     longer = own.where(size > len(text), size <= most).order_by(size).limit(number)
-    return _texts(db, shorter) | _texts(db, longer)
+    return _texts(db.execute(shorter)) | _texts(db.execute(longer))

@@ -6,8 +6,11 @@ import io
 import itertools
 import json
 import pickle
+import sqlite3
 import threading
+import zlib
 from concurrent.futures import Future
+from contextlib import closing
 from html.parser import HTMLParser
 
 import pyarrow.parquet as pq
@@ -35,8 +38,9 @@ from service.batch.task import BatchWork
 from service.batch.windows import UNIT_SIZES, Size
 from service.cli.main import cli
 from service.cli.session import Session
+from service.errors import StoreUnavailable
 from service.settings import Settings
-from service.store.batch_cache import REMEMBERED_UNITS, BatchCache, CacheFailed
+from service.store.batch_cache import REMEMBERED_UNITS, BatchCache, WindowPlan
 from service.store.results import PROBLEM, StoredResult
 
 # ------------------------------------------------------------------ work
@@ -360,7 +364,7 @@ def test_the_memory_is_bounded():
             b"%d" % (plan.cache_horizon - 5): Output((1, 2), None, "length")
         }
         assert cache.recall([b"%d" % (plan.cache_horizon - REMEMBERED_UNITS)], plan.cache_horizon) == {}
-        kept = cache._connection.execute("SELECT count(*) FROM outputs").fetchone()[0]
+        [[kept]] = cache.run("SELECT count(*) FROM outputs")
         assert kept <= REMEMBERED_UNITS + 4 * 64
 
 
@@ -690,17 +694,54 @@ def test_bars_are_sound_whatever_the_numbers(bars):
 def test_a_full_disk_is_told_and_harms_nothing(tmp_path):
     with BatchCache(tmp_path / "cache") as cache:
         commit(cache, 1, [b"a"], "kept")
-        pages = cache._connection.execute("PRAGMA page_count").fetchone()[0]
-        cache._connection.execute(f"PRAGMA max_page_count = {pages}")
-        with pytest.raises(CacheFailed, match="full"):
+        [[pages]] = cache.run("PRAGMA page_count")
+        cache.run(f"PRAGMA max_page_count = {pages}")
+        with pytest.raises(StoreUnavailable) as failed:
             commit(cache, 2, [b"%d" % i for i in range(500)], *("x" * 200 for _ in range(500)))
+        assert "full" in failed.value.where
         assert list(cache.known([b"a", *(b"%d" % i for i in range(500))])) == [b"a"]
 
 
-def test_what_is_no_store_is_refused(tmp_path):
+def test_what_is_no_cache_of_this_version_is_refused(tmp_path):
     (tmp_path / "x").write_text("something else " * 50)
     with pytest.raises(InvalidInput, match="not a cache"):
         BatchCache(tmp_path / "x")
+    with BatchCache(tmp_path / "cache") as cache:
+        with pytest.raises(InvalidInput, match="in use by another run"):
+            BatchCache(tmp_path / "cache")
+        cache.run("PRAGMA user_version = 2")
+    with pytest.raises(InvalidInput, match="another version"):
+        BatchCache(tmp_path / "cache")
+
+
+def test_a_cache_whose_tables_were_made_by_plain_sql_resumes(tmp_path):
+    result = json.dumps({"language": "en", "flags": {"name": 1}, "sentences": 2, "likely_right": 1.5})
+    with closing(sqlite3.connect(tmp_path / "cache")) as db:
+        db.executescript(
+            f"""
+            PRAGMA user_version = 1;
+            CREATE TABLE results (key BLOB PRIMARY KEY, failed INTEGER, attempt INTEGER, run INTEGER,
+              body BLOB, facts TEXT) STRICT;
+            CREATE TABLE plans (window BLOB PRIMARY KEY, first INTEGER, sees INTEGER, units TEXT) STRICT;
+            CREATE TABLE outputs (key BLOB, unit INTEGER, body BLOB, PRIMARY KEY (key, unit)) STRICT,
+              WITHOUT ROWID;
+            CREATE INDEX outputs_by_unit ON outputs (unit);
+            CREATE TABLE numbers (name TEXT PRIMARY KEY, value REAL) STRICT;
+            INSERT INTO results VALUES (x'61', 0, 0, 1, x'{zlib.compress(b'"a"').hex()}', '{result}');
+            INSERT INTO plans VALUES (x'77', 1, -1, '[[0, 1], [2]]');
+            INSERT INTO outputs VALUES (x'73', 1, CAST('{{"token_ids":[7],"score":-0.5}}' AS BLOB));
+            INSERT INTO numbers VALUES ('runs', 1), ('units', 2), ('last_first', 1), ('last_sees', -1);
+            """
+        )
+    with BatchCache(tmp_path / "cache") as cache:
+        cache.begin()
+        assert cache.known([b"a", b"b"]) == {b"a": True}
+        kept = StoredResult(b'"a"', language="en", flags={"name": 1}, sentences=2, likely_right=1.5)
+        assert cache.results([b"a"]) == {b"a": kept}
+        assert cache.plan(b"w", lambda: [[9]]) == WindowPlan(1, -1, ((0, 1), (2,)))
+        assert cache.recall([b"s"], 1) == dict(cache.units())[1] == {b"s": Output((7,), -0.5)}
+        commit(cache, 2, [b"a", b"b"], "new", "b", outputs={b"s": Output((8,), -0.5)})
+        assert cache.plan(b"v", lambda: [[0]]) == WindowPlan(3, 0, ((0,),))
 
 
 # ------------------------------------------------------------------ what a user stumbles on

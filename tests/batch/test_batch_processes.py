@@ -164,10 +164,11 @@ def test_processes_suit_the_machine(
         ("cuda:3", None, None, None),
     ],
 )
-def test_cards_are_those_that_cuda_shows(monkeypatch, device, visible, cards, left):
+def test_cards_are_those_that_cuda_shows(monkeypatch, tmp_path, device, visible, cards, left):
     """The stand-in for torch counts three cards, or as many as CUDA_VISIBLE_DEVICES names."""
     count = "import os; v = os.environ.get('CUDA_VISIBLE_DEVICES', '1,2,3'); print(min(3, len(v.split(','))))"
-    monkeypatch.setattr("service.workers.COUNT_CARDS", count)
+    starts = tmp_path / "starts"
+    monkeypatch.setattr("service.workers.COUNT_CARDS", f"{count}; open({str(starts)!r}, 'a').write('.')")
     monkeypatch.setattr("service.workers.may_have_gpu", lambda: True)
     monkeypatch.setenv("DRAGOMAN_DEVICE", device)
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", visible or "")
@@ -183,3 +184,4 @@ def test_cards_are_those_that_cuda_shows(monkeypatch, device, visible, cards, le
         assert settings.device == device.removesuffix(":1")
         assert visible_cards(settings.device) == cards
         assert os.environ.get("CUDA_VISIBLE_DEVICES") == left
+    assert device == "cpu" or len(starts.read_text()) == (2 if device == "cuda:1" else 1)

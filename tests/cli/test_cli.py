@@ -6,6 +6,7 @@ import subprocess
 import sys
 from pathlib import Path
 from typing import Any, ClassVar
+from unittest.mock import Mock
 
 import docx
 import pytest
@@ -308,9 +309,16 @@ def test_an_unknown_variable_ends_every_command(article, arguments, monkeypatch)
     assert done.exit_code == 2 and "hush" not in done.stderr, "its value may be a secret"
 
 
-def test_a_platform_s_variables_for_a_service_named_dragoman_are_passed_over(monkeypatch):
+@pytest.fixture
+def served(monkeypatch):
+    """The settings that are served with, whatever listens at their ports."""
     served = []
+    monkeypatch.setattr("service.listening.listen", Mock())
     monkeypatch.setattr("service.http.server.serve", served.append)
+    return served
+
+
+def test_a_platform_s_variables_for_a_service_named_dragoman_are_passed_over(served):
     kubernetes = {
         "DRAGOMAN_PORT": "tcp://10.0.0.7:80",
         "DRAGOMAN_PORT_80_TCP": "tcp://10.0.0.7:80",
@@ -348,9 +356,7 @@ def test_no_setting_is_among_those_that_are_gone(monkeypatch):
     assert Settings().engine == "ct2"
 
 
-def test_serve_gets_the_settings_with_the_command_line_s_over_them(monkeypatch):
-    served = []
-    monkeypatch.setattr("service.http.server.serve", served.append)
+def test_serve_gets_the_settings_with_the_command_line_s_over_them(served):
     done = dragoman("serve", "--port", "9000", env={"DRAGOMAN_HOST": "0.0.0.0", "DRAGOMAN_PORT": "1"})
     assert done.exit_code == 0
     assert [(settings.host, settings.port) for settings in served] == [("0.0.0.0", 9000)]
@@ -390,18 +396,13 @@ main()
     assert (done.returncode, done.stdout, done.stderr) == (130, b"", b"")
 
 
-def process(*arguments, module="service", **options):
-    environment = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[1] / "support")}
-    command = [sys.executable, "-W", "error::DeprecationWarning:service", "-m", module, *map(str, arguments)]
-    return subprocess.run(command, capture_output=True, timeout=60, env=environment, **options)
-
-
 def test_help_is_quick_and_names_its_commands():
     slow = {"torch", "transformers", "pydantic", "rich", "flask", "sqlalchemy"}
     code = f"import sys, service.cli.main; print(*{slow} & set(sys.modules))"
     loaded = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60)
     assert loaded.stdout.strip() == ""
-    done = process("--help")
+    command = [sys.executable, "-W", "error::DeprecationWarning:service", "-m", "service", "--help"]
+    done = subprocess.run(command, capture_output=True, timeout=60)
     assert done.returncode == 0
     for name in ("serve", "summarize", "translate", "batch", "models", "detect", "Exit codes"):
         assert name in done.stdout.decode()
@@ -495,7 +496,7 @@ def test_how_far_it_is_in_words(done, seconds, said):
 
 
 def test_version():
-    assert process("--version").stdout.decode().startswith("dragoman 0.")
+    assert dragoman("--version").stdout.startswith("dragoman 0.")
 
 
 def test_a_process_s_stdout_is_the_result_in_utf_8_alone(article):
@@ -509,10 +510,3 @@ def test_a_process_s_stdout_is_the_result_in_utf_8_alone(article):
     assert done.returncode == 0
     assert done.stdout.decode("utf-8").startswith("fr: Le café est fermé.")
     assert done.stderr == b""
-
-
-def test_a_process_says_a_bug_without_a_trace(article):
-    article.write_text(POISON)
-    done = process("summarize", article, module="fake_runtime")
-    assert (done.returncode, done.stdout) == (1, b"")
-    assert b"Traceback" not in done.stderr

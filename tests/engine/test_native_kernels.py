@@ -3,8 +3,10 @@
 Without a GPU: `TRITON_INTERPRET=1 pytest tests/engine/test_native_kernels.py`, as `make test` does.
 """
 
+import inspect
 import random
 from dataclasses import replace
+from functools import cache
 
 import pytest
 import torch
@@ -26,6 +28,18 @@ pytestmark = [
     pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::RuntimeWarning"),
 ]
 HEADS, MAX_NEW, MAX_SOURCE, SLOTS = 3, 40, 300, 5
+
+
+@pytest.fixture(autouse=True)
+def _quick(monkeypatch):
+    """Have Triton's interpreter look through its language once, and not in each call: a third of the time."""
+    if DEVICE.type != "cuda":
+        from triton.language.core import is_builtin
+
+        getmembers = inspect.getmembers
+        names = cache(lambda owner: [name for name, member in getmembers(owner) if is_builtin(member)])
+        quick = lambda owner: [(name, getattr(owner, name)) for name in names(owner)]  # noqa: E731
+        monkeypatch.setattr("triton.runtime.interpreter.inspect.getmembers", quick)
 
 
 def rand(*shape):

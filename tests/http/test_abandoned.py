@@ -4,7 +4,6 @@ import json
 import socket
 import threading
 import time
-from collections.abc import Iterator
 
 import pytest
 from http_fakes import DeafEngine
@@ -81,13 +80,6 @@ def test_what_is_submitted_after_the_stop_is_cancelled_too() -> None:
     assert all(future.cancelled() for future in engine.futures)
     (outcome,) = run_all([late()], cancel=cancel)
     assert isinstance(outcome.error, ClientDisconnected)
-
-
-@pytest.fixture(scope="module")
-def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ServerProcess]:
-    server = ServerProcess(tmp_path_factory.mktemp("server"))
-    yield server
-    server.kill()
 
 
 def test_a_client_that_goes_away_frees_its_place(server: ServerProcess) -> None:

@@ -39,6 +39,7 @@ WORK: dict[str, dict[str, Any]] = {
     "/pipeline/translation": {"json": {"inputs": TEXT, "parameters": {"src_lang": "en", "tgt_lang": "fr"}}},
 }
 """A request of every kind of work; what follows # is not of the address."""
+BOTH = pytest.mark.usefixtures("each_database")
 
 
 class Service:
@@ -194,6 +195,7 @@ def test_a_key_that_is_not_read_is_not_passed_over() -> None:
     assert "send it in a header" in error(service.client.post("/v2/glossaries", data=form))[1]
 
 
+@BOTH
 def test_anonymous_use_and_keys_beside_it() -> None:
     service = Service()
     assert service.work().status_code == 200
@@ -230,6 +232,7 @@ def test_keys_that_cannot_be_read_let_nobody_in(closed: Service) -> None:
 # ---------------------------------------------------------------------- rates
 
 
+@BOTH
 def test_a_rate_is_for_a_key_over_all_interfaces() -> None:
     service = Service(rate_limit="2/minute")
     first, second, own = service.key(), service.key(), service.key(rate="1/hour")
@@ -360,6 +363,7 @@ def test_work_of_every_kind_costs_its_characters(name: str) -> None:
     }
 
 
+@BOTH
 def test_a_document_costs_its_text() -> None:
     service = Service(anonymous_daily_characters=2 * len(TEXT))
     for path in ("/v1/documents/summarize", "/v1/documents/translate"):
@@ -369,6 +373,7 @@ def test_a_document_costs_its_text() -> None:
     assert error(service.work()) == (429, "/problems/characters-spent")
 
 
+@BOTH
 def test_what_is_left_is_said_and_a_smaller_request_still_fits() -> None:
     service = Service(anonymous_daily_characters=20)
     assert service.work(json={"text": "a" * 15, "target": "fr"}).status_code == 200
@@ -387,6 +392,7 @@ def test_what_is_refused_or_fails_costs_nothing(text: str) -> None:
     assert used == (len(text) if text == "!wrong" else 0)  # the task read that one to know
 
 
+@BOTH
 def test_a_new_day_has_new_characters(monkeypatch: pytest.MonkeyPatch) -> None:
     service_ = Service(anonymous_daily_characters=len(TEXT))
     assert [service_.work().status_code for _ in range(2)] == [200, 429]
@@ -394,6 +400,7 @@ def test_a_new_day_has_new_characters(monkeypatch: pytest.MonkeyPatch) -> None:
     assert [service_.work().status_code for _ in range(2)] == [200, 429]
 
 
+@BOTH
 def test_use_without_a_limit_is_counted_too() -> None:
     service = Service()
     service.work()
@@ -487,6 +494,7 @@ def test_a_storage_that_is_unknown_ends_the_start() -> None:
 # ---------------------------------------------------------------------- whose things they are
 
 
+@BOTH
 def test_glossaries_are_their_keys_own() -> None:
     service = Service()
     first, second = ({"X-API-Key": service.key()} for _ in range(2))
@@ -529,6 +537,7 @@ def test_a_page_whose_name_leads_here_is_no_operator() -> None:
         assert client.get("/v1/jobs", headers={"Host": host}).status_code == status
 
 
+@BOTH
 @pytest.mark.parametrize("stranger", BEYOND)
 def test_strangers_are_told_of_what_they_have_the_id_of_and_of_nothing_else(stranger: dict[str, Any]) -> None:
     client = Service().client

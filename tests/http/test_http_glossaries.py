@@ -15,6 +15,7 @@ from service.http.app import create_app
 from service.store.database import Database
 from service.store.glossaries import Dictionary, Glossaries
 
+pytestmark = pytest.mark.usefixtures("each_database")
 CAPITALS = {"name": "capitals", "source": "en", "target": "fr", "entries": {"Vienna": "Vienne"}}
 
 
@@ -32,9 +33,8 @@ class Asked:
 
 @pytest.fixture
 def runtime(tmp_path: Path, languages: Languages) -> FakeRuntime:
-    runtime = FakeRuntime()
+    runtime = FakeRuntime(settings(data_dir=tmp_path))
     runtime.languages, runtime.detector = languages, LanguageDetector()  # type: ignore[assignment]
-    runtime.glossaries = Glossaries(Database(tmp_path), languages)
     return runtime
 
 
@@ -135,6 +135,7 @@ def test_lines_that_are_not_text_are_refused(client: FlaskClient) -> None:
     assert client.post("/v1/glossaries", data=b"a,b", content_type="text/plain").status_code == 415
 
 
+@pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
 def test_a_store_that_cannot_be_read_is_a_problem(
     client: FlaskClient, runtime: FakeRuntime, tmp_path: Path, languages: Languages
 ) -> None:
@@ -158,7 +159,7 @@ def test_entries_are_counted_like_a_text(tmp_path: Path) -> None:
 
 def test_a_glossary_over_the_caller_s_bytes_is_refused(tmp_path: Path) -> None:
     runtime = FakeRuntime(settings(data_dir=tmp_path))
-    runtime.glossaries = Glossaries(Database(tmp_path), Languages.load(), max_bytes=200)
+    runtime.glossaries = Glossaries(runtime.database, Languages.load(), max_bytes=200)
     client = create_app(runtime).test_client()  # type: ignore[arg-type]
     assert client.post("/v1/glossaries", json=CAPITALS).status_code == 201
     refused = client.post("/v1/glossaries", json=CAPITALS)

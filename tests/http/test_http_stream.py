@@ -5,7 +5,6 @@ import logging
 import re
 import socket
 import time
-from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -124,13 +123,6 @@ def test_a_stream_that_nobody_reads_on_frees_its_place(monkeypatch: pytest.Monke
 
 
 # ---------------------------------------------------------------------- over a socket
-
-
-@pytest.fixture(scope="module")
-def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ServerProcess]:
-    server = ServerProcess(tmp_path_factory.mktemp("server"))
-    yield server
-    server.kill()
 
 
 def _ask(server: ServerProcess, text: str) -> socket.socket:

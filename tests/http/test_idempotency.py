@@ -17,6 +17,8 @@ from service.store import idempotency
 from service.store.database import Database
 from service.store.idempotency import ROW_BYTES, Begun, IdempotencyStore, KeptAnswer
 
+pytestmark = pytest.mark.usefixtures("each_database")
+
 DAY_S = 86_400.0
 
 
@@ -132,8 +134,8 @@ def test_a_job_whose_server_was_killed_before_it_answered_is_the_same(
     assert client.jobs == [first]
 
 
-def test_answers_take_their_share(tmp_path: Path) -> None:
-    store = IdempotencyStore(Database(tmp_path), max_bytes=3 * ROW_BYTES)
+def test_answers_take_their_share(database: Database) -> None:
+    store = IdempotencyStore(database, max_bytes=3 * ROW_BYTES)
 
     def begin(key: str, owner: str | None = "k1") -> Begun | KeptAnswer:
         return store.begin(owner, f"key-{owner}", key, b"a", 10.0)

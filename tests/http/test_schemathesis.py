@@ -2,12 +2,14 @@
 
 from collections.abc import Iterator
 
+import pytest
 import schemathesis
 from http_fakes import FakeRuntime, settings
 from hypothesis import HealthCheck
 from hypothesis import settings as hypothesis_settings
-from schemathesis.checks import CheckFunction
+from schemathesis.checks import CheckFunction, load_all_checks
 from schemathesis.config import GenerationConfig, SchemathesisConfig
+from schemathesis.pytest.lazy import get_all_tests
 from schemathesis.specs.openapi.checks import negative_data_rejection, positive_data_acceptance
 
 from service.http.app import create_app
@@ -15,11 +17,6 @@ from service.http.app import create_app
 EXAMPLES = 15
 """Random ones for each operation, besides the document's own and those at the limits of its schemas."""
 
-RUNTIME = FakeRuntime(settings(max_request_characters=20_000, max_html_characters=20_000))
-CONFIG = SchemathesisConfig(seed=1)
-CONFIG.projects.default.generation = GenerationConfig(max_examples=EXAMPLES, deterministic=True)
-CONFIG.projects.default.checks.negative_data_rejection.expected_statuses.append("413")  # over a limit
-SCHEMA = schemathesis.openapi.from_wsgi("/openapi.json", create_app(RUNTIME), config=CONFIG)
 BY_CONTENT = ("/v1/check", "/v1/clean", "/v1/documents", "/v1/glossaries", "/v1/jobs", "/v1/memory")
 """What these refuse no schema can say: an unknown language, a page without an article, a broken file."""
 
@@ -35,9 +32,30 @@ def _beyond_schemas(case: schemathesis.Case) -> Iterator[CheckFunction]:
         yield negative_data_rejection  # a wrong item fails alone; and a form's fields are all strings
 
 
-@SCHEMA.parametrize()
-@hypothesis_settings(
+@pytest.fixture(scope="module")
+def schema() -> schemathesis.BaseSchema:
+    config = SchemathesisConfig(seed=1)
+    config.projects.default.generation = GenerationConfig(max_examples=EXAMPLES, deterministic=True)
+    config.projects.default.checks.negative_data_rejection.expected_statuses.append("413")  # over a limit
+    runtime = FakeRuntime(settings(max_request_characters=20_000, max_html_characters=20_000))
+    return schemathesis.openapi.from_wsgi("/openapi.json", create_app(runtime), config=config)
+
+
+SETTINGS = hypothesis_settings(
     max_examples=EXAMPLES, derandomize=True, deadline=None, suppress_health_check=list(HealthCheck)
 )
-def test_requests_are_answered_as_documented(case: schemathesis.Case) -> None:
+
+
+def ask(case: schemathesis.Case) -> None:
     case.call_and_validate(excluded_checks=list(_beyond_schemas(case)))
+
+
+def test_requests_are_answered_as_documented(
+    schema: schemathesis.BaseSchema, subtests: pytest.Subtests
+) -> None:
+    """Made here and not by `parametrize`, which takes seconds in each process that collects tests."""
+    load_all_checks()
+    for made in get_all_tests(schema=schema, test_func=ask, settings=SETTINGS, given_kwargs=None):
+        operation, test = made.ok()
+        with subtests.test(operation.label):
+            test()

@@ -18,13 +18,6 @@ from server_process import ServerProcess
 from service.http.server import CANNOT_START
 
 
-@pytest.fixture(scope="module")
-def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ServerProcess]:
-    server = ServerProcess(tmp_path_factory.mktemp("server"))
-    yield server
-    server.kill()
-
-
 @pytest.fixture
 def own_server(tmp_path: Path) -> Iterator[ServerProcess]:
     """One that the test may end."""
@@ -59,15 +52,6 @@ def test_a_body_over_the_limit_is_answered_not_reset(server: ServerProcess, path
     assert response.status == (404 if path == "/nothing" else 413)
     assert response.headers["Content-Type"] == "application/problem+json"
     assert json.loads(answer)["status"] == response.status
-
-
-def test_twenty_kilobytes_are_read(tmp_path: Path) -> None:
-    server = ServerProcess(tmp_path, max_request_characters=20_000)
-    try:
-        response, answer = server.summarize("é" * 20_000)
-        assert (response.status, len(json.loads(answer)["summary"])) == (200, 20_000)
-    finally:
-        server.kill()
 
 
 def test_five_thousand_characters_fit_into_a_query(server: ServerProcess) -> None:
@@ -117,12 +101,11 @@ def test_one_log_line_a_request_without_texts(server: ServerProcess) -> None:
     assert "private" not in server.log
 
 
-@pytest.mark.parametrize("sig", [signal.SIGTERM, signal.SIGINT])
-def test_a_stop_finishes_what_is_in_work(own_server: ServerProcess, sig: int) -> None:
+def test_a_stop_finishes_what_is_in_work(own_server: ServerProcess) -> None:
     with ThreadPoolExecutor(1) as clients:
         working: Future[tuple[HTTPResponse, bytes]] = clients.submit(own_server.summarize, "!sleep")
         own_server.wait_for_work(1)
-        assert own_server.stop(sig) == 0
+        assert own_server.stop() == 0
         assert working.result()[0].status == 200
     assert own_server.closed.read_text() == "closed"
     assert "Traceback" not in own_server.log

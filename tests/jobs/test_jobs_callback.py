@@ -26,6 +26,7 @@ from service.outbound import Destination
 from service.store import schema
 from service.store.jobs import JobStore
 
+BOTH = pytest.mark.usefixtures("each_database")
 SECRET = "a secret of sixteen characters"
 PUBLIC = "93.184.216.34"
 
@@ -75,6 +76,7 @@ def delivered(client, address, status="delivered"):
     return client.get(address).json["callback"]
 
 
+@BOTH
 def test_the_end_of_a_job_is_told_and_signed(open_with, receiver):
     client, _ = open_with()
     url = f"http://127.0.0.1:{receiver.port}/hooks/jobs?for=me"
@@ -103,6 +105,7 @@ def test_so_is_a_bad_end(open_with, receiver, text, status):
     assert json.loads(receiver.got[0][2])["status"] == status
 
 
+@BOTH
 def test_what_is_not_taken_is_tried_again(open_with, receiver):
     client, _ = open_with()
     receiver.answers = [(500, {}), (503, {}), (200, {})]
@@ -111,6 +114,7 @@ def test_what_is_not_taken_is_tried_again(open_with, receiver):
     assert len({body for _, _, body in receiver.got}) == 3, "each says how often it was tried"
 
 
+@BOTH
 def test_it_is_given_up_after_some_tries(open_with):
     gone = Receiver()
     gone.close()
@@ -128,6 +132,7 @@ def test_a_redirect_is_not_followed(open_with, receiver):
     assert [path for path, _, _ in receiver.got] == ["/here"]
 
 
+@BOTH
 def test_what_was_not_told_is_told_after_a_restart(open_with, receiver):
     client, jobs = open_with(waits_s=(0.5, 0.1))
     receiver.answers = [(500, {}), (200, {})]
@@ -199,6 +204,7 @@ def test_a_host_is_sent_one_at_a_time(open_with, silent, receiver):
     silent.close()
 
 
+@BOTH
 def test_what_was_being_sent_at_a_kill_is_still_to_be_sent(open_with, silent):
     client, jobs = open_with()
     put(client, task="summarize", text="One.", callback=f"http://127.0.0.1:{silent.port}/")

@@ -19,6 +19,7 @@ from service.store import jobs as store
 from service.store.database import FILE
 from service.store.results import StoredResult
 
+BOTH = pytest.mark.usefixtures("each_database")
 ONE = {"task": "summarize", "text": "One."}
 
 
@@ -38,6 +39,7 @@ def _send(client, headers, body=ONE, address="192.0.2.1"):
 # ---------------------------------------------------------------------- the queue
 
 
+@BOTH
 def test_one_caller_does_not_fill_the_queue(tmp_path, monkeypatch):
     monkeypatch.setattr("service.store.jobs.MAX_QUEUED_JOBS_PER_CALLER", 2)
     client, _, keys = _open(tmp_path)
@@ -49,6 +51,7 @@ def test_one_caller_does_not_fill_the_queue(tmp_path, monkeypatch):
     assert "this caller already has 2 jobs waiting, of at most 2" in refused.json["detail"]
 
 
+@BOTH
 def test_a_full_queue_takes_a_key_s_first_job(tmp_path, monkeypatch):
     monkeypatch.setattr("service.store.jobs.MAX_QUEUED_JOBS", 2)
     client, _, keys = _open(tmp_path)
@@ -57,6 +60,7 @@ def test_a_full_queue_takes_a_key_s_first_job(tmp_path, monkeypatch):
     assert [_send(client, keys["bob"]) for _ in range(2)] == [202, 429]
 
 
+@BOTH
 def test_each_caller_has_a_share_of_the_disk(tmp_path, monkeypatch):
     monkeypatch.setattr("service.store.jobs.MAX_JOB_BYTES", 1550)
     client, service, keys = _open(tmp_path)
@@ -79,10 +83,9 @@ def test_each_caller_has_a_share_of_the_disk(tmp_path, monkeypatch):
     [first, last] = client.get("/v1/jobs", headers=keys["ann"]).json["jobs"]
     for job in (first, last):
         until(lambda: client.get(f"/v1/jobs/{job['id']}", headers=keys["ann"]).json["status"] == "done")  # noqa: B023
-    with closing(sqlite3.connect(tmp_path / FILE)) as db:
-        items = "SELECT sum(length(data)) FROM job_item WHERE job = job.number"
-        query = f"SELECT bytes, ({items}) + length(options) FROM job"
-        rows = db.execute(f"{query} WHERE status = 'done'").fetchall()
+    items = "SELECT sum(length(data)) FROM job_item WHERE job = job.number"
+    query = f"SELECT bytes, ({items}) + length(options) FROM job WHERE status = 'done'"
+    rows = service._runtime.database.run(query)
     assert rows and all(kept == results for kept, results in rows)
     for job in (first, last):
         client.delete(f"/v1/jobs/{job['id']}", headers=keys["ann"])
@@ -169,6 +172,7 @@ def test_a_place_for_results_that_is_not_to_be_had(tmp_path, database):
 # ---------------------------------------------------------------------- turns
 
 
+@BOTH
 def test_claims_go_round_the_callers(tmp_path):
     client, service, keys = _open(tmp_path)
     for name in ("ann", "ann", "ann", "bob", "bob"):
@@ -186,6 +190,7 @@ def test_claims_go_round_the_callers(tmp_path):
     assert [job.number for job in claimed if names[job.caller] == 0] == [1, 2, 3], "each caller's in order"
 
 
+@BOTH
 def test_new_callers_do_not_starve_one_who_waits(tmp_path):
     client, service, keys = _open(tmp_path)
     for _ in range(3):
@@ -241,6 +246,7 @@ def test_a_long_job_makes_room_for_another_caller(slow, form):
     assert sum(asked.values()) - len(asked) <= 2 * 8, "what was done is not done again"
 
 
+@BOTH
 def test_nobody_s_turn_ends_where_nobody_waits(slow):
     client, service, _ = slow
     service.start()

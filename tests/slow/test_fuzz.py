@@ -12,7 +12,7 @@ from wire import Reply, Sent, faults, form, loopback_port
 from service.documents import read_document
 from service.http.app import create_app
 
-REQUESTS = 2500
+REQUESTS = 1200
 MOST_S = 18.0
 """Two idle cores took 11 s for 4,000; a slow machine sends fewer, and waits longer for each."""
 FEWEST = 200

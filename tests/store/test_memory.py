@@ -219,7 +219,7 @@ def test_a_files_memory_is_by_languages(languages):
 
 
 @pytest.fixture
-def runtime(tmp_path):
+def runtime(tmp_path, each_database):
     return CompatRuntime(compat_settings(data_dir=tmp_path))
 
 

@@ -167,7 +167,7 @@ def test_sentencex_reads_little_at_once_and_nothing_often(monkeypatch, unit):
         return cut(language, text)
 
     monkeypatch.setattr("models.text.sentences.get_sentence_boundaries", counted)
-    text = unit * (60_000 // len(unit))
+    text = unit * (30_000 // len(unit))
     steps = list(pausing_sentences(text, "en"))
     assert len(steps) == len(sizes)
     assert max(sizes) <= 10_000, "its time grows with the square of it: 0.1 s, or 5 s for eight times as much"

@@ -392,11 +392,7 @@ class BetterModels:
         is_here = self._store.state(entry) == "ready"
         if not is_here:
             log.info("%s: fetched in the background, about %d MB", entry.name, entry.download_mb)
-        loading = self._pool.begin(entry, None if is_here else lambda tell: self._store.pull(entry, tell))
-        if loading is not None:
-            loading.done.wait()
-            if loading.error is not None:
-                raise loading.error
+        self._pool.begin(entry, None if is_here else lambda tell: self._store.pull(entry, tell)).result()
 
     def _put_off(self, better: _BetterModel, error: Exception) -> None:
         with self.changed:

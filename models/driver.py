@@ -21,7 +21,7 @@ from typing import Any, Generic, Protocol, TypeVar
 
 from models.engine.protocol import LATE, Engine, Generation, Output
 from models.errors import ClientDisconnected, DeadlineExceeded
-from models.steps import Event, Gather, Generate, Outcome, Steps, Timings, Words
+from models.steps import Event, Gather, Generate, Outcome, Steps, Words
 
 T = TypeVar("T")
 V = TypeVar("V")
@@ -403,7 +403,7 @@ class Driver(Generic[T]):
 
     def _outcomes(self) -> list[Outcome[T]]:
         return [
-            Outcome(task.value, task.error, Timings(task.text_s, task.model_s), task.output_tokens)
+            Outcome(task.value, task.error, task.text_s, task.model_s, task.output_tokens)
             for task in self._tasks
         ]
 

@@ -1,7 +1,7 @@
-"""The progress of loading models, which happens in separate threads, and how it ended."""
+"""How far models are that are being loaded, and how that ended.
 
-import threading
-from collections.abc import Callable
+Imports nothing: a server's first process has it.
+"""
 
 LOADING = "loading"
 READY = "ready"
@@ -38,23 +38,3 @@ class LoadProgress:
     def failures(self) -> dict[str, str]:
         """Return why models failed at their last load."""
         return dict(self._failures)
-
-
-class Loading:
-    """One load of a model. `told` is called with each stage."""
-
-    def __init__(self, told: Callable[[str], None]) -> None:
-        self.done = threading.Event()
-        self.error: Exception | None = None
-        self._told = told
-        self._stage = ""
-        self._reach(LOADING)
-
-    def tell(self, done: int, total: int) -> None:
-        """Report how many bytes of the model are downloaded."""
-        self._reach(LOADING if done >= total else f"downloading {100 * done // total}%")
-
-    def _reach(self, stage: str) -> None:
-        if stage != self._stage:
-            self._stage = stage
-            self._told(stage)

@@ -3,8 +3,9 @@
 import logging
 import threading
 from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import Future, wait
 from contextlib import contextmanager, nullcontext
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import partial
 from typing import Protocol
 
@@ -19,7 +20,7 @@ from models.hf_import import without_paths
 from models.hub import Tell
 from models.inspection import require_fit
 from models.languages import Languages
-from models.load_progress import READY, Loading, LoadProgress
+from models.load_progress import LOADING, READY, LoadProgress
 from models.loaded import EntailmentModel, ExtractiveModel, Model, TextModel
 from models.server_model import ServerCodec, in_characters
 from models.store import Store
@@ -30,12 +31,15 @@ log = logging.getLogger(__name__)
 
 @dataclass(slots=True)
 class _PoolEntry:
-    """One model's place in the pool. `lock` is held while it loads."""
+    """One model's place in the pool."""
 
-    lock: threading.Lock = field(default_factory=threading.Lock)
-    model: Model | None = None
-    loading: Loading | None = None
+    loading: Future[Model] | None = None
+    """The model, loaded or on its way; None where it is to be loaded, perhaps again."""
     users: int = 0
+
+    @property
+    def model(self) -> Model | None:
+        return self.loading.result() if self.loading is not None and self.loading.done() else None
 
 
 class Engines(Protocol):
@@ -84,37 +88,26 @@ class ModelPool:
 
         Raises ModelUnavailable if it cannot be loaded.
         """
-        place = self._enter(entry)
-        try:
-            yield self._loaded(place, entry)
-        finally:
-            self._leave(place)
+        with self._place(entry) as place:
+            loading = self._begin(place, entry)
+            self._wait(loading)
+            yield loading.result()
 
     def load(self, name: str) -> None:
         """Load a model ahead of its first use."""
         with self.use(self.catalog.get(name)):
             pass
 
-    def begin(self, entry: ModelEntry, fetch: Callable[[Tell], object] | None = None) -> Loading | None:
-        """Have a model loaded, without waiting for it; `fetch` is what is done before.
-
-        Returns its loading, which tells when it is done; None if it is loaded.
-        """
-        place = self._enter(entry)
-        try:
+    def begin(self, entry: ModelEntry, fetch: Callable[[Tell], object] | None = None) -> Future[Model]:
+        """Have a model loaded, without waiting for it; `fetch` is what is done before."""
+        with self._place(entry) as place:
             return self._begin(place, entry, fetch)
-        finally:
-            self._leave(place)
 
     def is_ready(self, entry: ModelEntry, *, wait_s: float) -> bool:
         """Have a model loaded; return whether it is, within this time. Raises ModelUnavailable."""
-        if (loading := self.begin(entry)) is None:
-            return True
-        with self._idle():
-            is_done = loading.done.wait(wait_s)
-        if loading.error is not None:
-            raise loading.error
-        return is_done
+        loading = self.begin(entry)
+        self._wait(loading, wait_s)
+        return loading.done() and loading.result() is not None
 
     def loaded(self) -> list[str]:
         """Names of the models in memory, the last used last."""
@@ -160,42 +153,41 @@ class ModelPool:
         with self._lock:
             places, self._places = list(self._places.values()), {}
         for place in places:
+            if place.loading is not None:
+                wait([place.loading])
             _close(place)
 
     # ------------------------------------------------------------------ inside
 
-    def _enter(self, entry: ModelEntry) -> _PoolEntry:
+    @contextmanager
+    def _place(self, entry: ModelEntry) -> Iterator[_PoolEntry]:
+        """Yield the entry's place, which stays as long as somebody is in this context."""
         with self._lock:
             place = self._places.pop(entry.name, None) or _PoolEntry()
             self._places[entry.name] = place
             place.users += 1
-            return place
+        try:
+            yield place
+        finally:
+            with self._lock:
+                place.users -= 1
+            self._shrink()
 
-    def _leave(self, place: _PoolEntry) -> None:
-        with self._lock:
-            place.users -= 1
-        self._shrink()
-
-    def _loaded(self, place: _PoolEntry, entry: ModelEntry) -> Model:
-        while (model := place.model) is None:
-            if (loading := self._begin(place, entry)) is not None:
-                with self._idle():
-                    loading.done.wait()
-                if loading.error is not None:
-                    raise loading.error
-        return model
+    def _wait(self, loading: Future[Model], timeout_s: float | None = None) -> None:
+        if not loading.done():
+            with self._idle():
+                wait([loading], timeout_s)
 
     def _begin(
         self, place: _PoolEntry, entry: ModelEntry, fetch: Callable[[Tell], object] | None = None
-    ) -> Loading | None:
-        """The loading of a model, begun if need be; None if it is loaded."""
+    ) -> Future[Model]:
+        """The model, whose loading is begun if need be."""
         with self._lock:
-            if place.model is not None:
-                return None
-            if (loading := place.loading) is not None:
-                return loading
-            loading = place.loading = Loading(partial(self.load_progress.tell, entry.name))
+            if place.loading is not None:
+                return place.loading
+            loading = place.loading = Future[Model]()
             place.users += 1
+            self.load_progress.tell(entry.name, LOADING)
         # A daemon, so that a service stopped while it loads does not wait for the end of the load.
         work = partial(self._run, place, entry, loading, fetch)
         threading.Thread(target=work, name=f"load {entry.name}", daemon=True).start()
@@ -205,32 +197,40 @@ class ModelPool:
         self,
         place: _PoolEntry,
         entry: ModelEntry,
-        loading: Loading,
+        loading: Future[Model],
         fetch: Callable[[Tell], object] | None,
     ) -> None:
-        model = None
+        stage = LOADING
+
+        def tell(done: int, total: int) -> None:
+            nonlocal stage
+            before, stage = stage, LOADING if done >= total else f"downloading {100 * done // total}%"
+            if stage != before:
+                self.load_progress.tell(entry.name, stage)
+
         try:
-            with place.lock:
-                if fetch is not None:
-                    fetch(loading.tell)
-                self._shrink()  # those that must go make room before the new one is planned
-                model = self._load(entry, loading.tell)
-                trim_memory()  # what its files were read into
-                with self._lock:
-                    place.model, place.loading = model, None
-                    self.load_progress.tell(entry.name, READY)
-                    self.load_progress.fail(entry.name, None)
-        except Exception as error:  # noqa: BLE001 - whoever waits for the model raises it
-            loading.error = error
+            if fetch is not None:
+                fetch(tell)
+            self._shrink()  # those that must go make room before the new one is planned
+            model = self._load(entry, tell)
+            trim_memory()  # what its files were read into
+            with self._lock:
+                self.load_progress.tell(entry.name, READY)
+                self.load_progress.fail(entry.name, None)
+                place.users -= 1
+                loading.set_result(model)
+        except BaseException as error:  # noqa: BLE001 - whoever waits for the model raises it
             is_known = any(entry.name == known.name for known in self.catalog.entries)  # of a pattern none is
             with self._lock:
                 place.loading = None
-                self.load_progress.tell(entry.name, None)
-                if isinstance(error, ModelUnavailable) and is_known:
-                    self.load_progress.fail(entry.name, error.without(entry.name))
-        finally:
-            self._leave(place)
-            loading.done.set()
+                place.users -= 1
+                try:
+                    self.load_progress.tell(entry.name, None)
+                    if isinstance(error, ModelUnavailable) and is_known:
+                        self.load_progress.fail(entry.name, error.without(entry.name))
+                finally:
+                    loading.set_exception(error)
+        self._shrink()
 
     def _shrink(self) -> None:
         """Unload the least lately used models beyond the limit that nobody uses."""
@@ -284,7 +284,5 @@ class ModelPool:
 
 
 def _close(place: _PoolEntry) -> None:
-    with place.lock:
-        model, place.model = place.model, None
-    if isinstance(model, TextModel):
+    if isinstance(model := place.model, TextModel):
         model.engine.close()

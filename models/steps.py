@@ -58,20 +58,15 @@ Steps = Generator[Generate | Gather | Event | None, Any, T]
 
 
 @dataclass(frozen=True, slots=True)
-class Timings:
-    """A task's time, in seconds: reading and restoring text, and waiting for the engines."""
-
-    text_s: float
-    model_s: float
-
-
-@dataclass(frozen=True, slots=True)
 class Outcome(Generic[T]):
     """The end of one task: a value, or the error that ended it."""
 
     value: T | None
     error: Exception | None
-    timings: Timings
+    text_s: float = 0.0
+    """Its time for reading and restoring text."""
+    model_s: float = 0.0
+    """Its time of waiting for the engines."""
     output_tokens: int = 0
     """Tokens of all outputs that it was sent."""
 

@@ -11,7 +11,7 @@ from pydantic import AfterValidator, AliasPath, BaseModel, ConfigDict, Field
 from models.checker import Checked
 from models.checks.flag import Severity
 from models.choices import CheckedKind
-from models.steps import Event, Timings, Words
+from models.steps import Event, Words
 from models.summarize.summarizer import SentenceReady, Summary
 from models.text.article import Article
 from models.text.detect import Detection
@@ -285,13 +285,13 @@ TRANSLATION_EVENTS: Mapping[str, type[BaseModel]] = {"segment": SegmentEvent}
 
 
 def render(
-    value: Summary | Translation, timings: Timings, total_s: float
+    value: Summary | Translation, *, text_s: float = 0.0, model_s: float = 0.0, total_s: float = 0.0
 ) -> SummaryAnswer | TranslationAnswer:
-    """The answer for one article or text; `total_s` is the time of the whole request."""
+    """The answer for one article or text, with the times of its outcome, and of the whole request."""
     more = {
         "timings_ms": TimingsPart(
-            text=round(timings.text_s * 1e3, 1),
-            model=round(timings.model_s * 1e3, 1),
+            text=round(text_s * 1e3, 1),
+            model=round(model_s * 1e3, 1),
             total=round(total_s * 1e3, 1),
         ),
         "notes": [*value.notes, *value.cautions],

@@ -7,7 +7,8 @@ a name that resolves differently later (DNS rebinding) gains nothing. Redirects 
 import socket
 import ssl
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from http.client import HTTPConnection
 from ipaddress import IPv4Address, IPv6Address, IPv6Network, ip_address, ip_network
@@ -143,9 +144,16 @@ class PinnedConnection(HTTPConnection):
         if self.late:
             raise TimeoutError("the connection took too long")
 
-    def cut_off_after(self, seconds: float) -> "_CutOff":
-        """Return a context that the whole of a request has to end in."""
-        return _CutOff(self, seconds)
+    @contextmanager
+    def cut_off_after(self, seconds: float) -> Iterator[None]:
+        """Cut it off unless this context, which the whole of a request is in, is left in time."""
+        timer = threading.Timer(seconds, self.cut_off)
+        timer.daemon = True
+        timer.start()
+        try:
+            yield
+        finally:
+            timer.cancel()
 
     def cut_off(self) -> None:
         """End what is waited for, from another thread."""
@@ -155,20 +163,6 @@ class PinnedConnection(HTTPConnection):
                 self._socket.shutdown(socket.SHUT_RDWR)
             except OSError:
                 return  # ended already
-
-
-class _CutOff:
-    """Cuts a connection off unless this context is left in time."""
-
-    def __init__(self, connection: PinnedConnection, seconds: float):
-        self._timer = threading.Timer(seconds, connection.cut_off)
-        self._timer.daemon = True
-
-    def __enter__(self) -> None:
-        self._timer.start()
-
-    def __exit__(self, *_: object) -> None:
-        self._timer.cancel()
 
 
 def _refused(field: str, message: str) -> InvalidInput:

@@ -14,7 +14,7 @@ from zipfile import ZIP_DEFLATED, ZipFile
 from models.checker import CheckRequest
 from models.checks.flag import any_error
 from models.errors import InvalidInput, UnsupportedLanguage
-from models.steps import Outcome, Steps, Timings
+from models.steps import Outcome, Steps
 from models.summarize.summarizer import Summary, SummaryRequest
 from models.translate.translator import MemoryLookup, Segment, Translation, TranslationRequest, confidences
 from service.answers import SegmentPart, SentencePart, render
@@ -125,7 +125,7 @@ def best_of_few(requests: Sequence[Request]) -> Sequence[Request]:
 
 def answer(outcome: Outcome[Any], total_s: float) -> Any:
     """Return the answer of a task that has ended; raise its error. `total_s` is the whole request's time."""
-    return render(outcome.unwrap(), outcome.timings, total_s)
+    return render(outcome.unwrap(), text_s=outcome.text_s, model_s=outcome.model_s, total_s=total_s)
 
 
 def result(outcome: Outcome[Any], total_s: float) -> StoredResult:
@@ -142,7 +142,7 @@ def failure(error: Exception, request_id: str, number: int | None = None) -> Sto
 
 def untimed(value: Summary | Translation) -> dict[str, Any]:
     """Return the answer as JSON without its timings, so that the same input gives the same output."""
-    return render(value, Timings(0.0, 0.0), 0.0).model_dump(mode="json", exclude={"timings_ms"})
+    return render(value).model_dump(mode="json", exclude={"timings_ms"})
 
 
 def of_document(

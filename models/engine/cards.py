@@ -131,7 +131,6 @@ class SpreadEngine:
         """See `Engine.stats`: the sums of all copies, and their own as `cards`."""
         told = {str(card): copy.stats() for card, copy in sorted(self._copies.items())}
         each = list(told.values())
-        steps = [stats for stats in each if stats.batch_fill]
         return EngineStats(
             queued=sum(stats.queued for stats in each),
             running=sum(stats.running for stats in each),
@@ -141,10 +140,7 @@ class SpreadEngine:
             output_tokens=sum(stats.output_tokens for stats in each),
             ready=any(stats.ready for stats in each),
             slots=sum(stats.slots for stats in each),
-            slots_used=sum(stats.slots_used for stats in each),
-            tokens_per_s=sum(stats.tokens_per_s for stats in each),
             step_s=max((stats.step_s for stats in each), default=0.0),
-            batch_fill=sum(stats.batch_fill for stats in steps) / max(1, len(steps)),
             cards=told,
         )
 

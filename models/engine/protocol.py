@@ -87,10 +87,7 @@ class BatchRecord:
 
 @dataclass(frozen=True, slots=True)
 class EngineStats:
-    """A look at an engine: requests waiting and running, totals since its start, and its pace of late.
-
-    An engine that has no slots or no steps leaves their fields at zero.
-    """
+    """A look at an engine: requests waiting and running, totals since its start, and its pace of late."""
 
     queued: int = 0
     running: int = 0
@@ -102,11 +99,8 @@ class EngineStats:
     lost: str = ""
     """Why it will answer nothing any more, if so: its process has to end."""
     slots: int = 0
-    slots_used: int = 0
-    tokens_per_s: float = 0.0
+    """The most that run at a time, where others may join what runs; else 0."""
     step_s: float = 0.0
-    batch_fill: float = 0.0
-    """The part of a step's rows that belonged to requests; the rest was padding."""
     cards: "Mapping[str, EngineStats]" = field(default_factory=dict)
     """Of each card's copy, by the card's number, where there are several cards."""
 

@@ -319,7 +319,7 @@ class Summarizer:
 
         def reads(language: str) -> bool:
             own = not entry.languages or language in entry.languages
-            return own and (target in (None, language) or self._translator.reads(language))
+            return own and (target in (None, language) or self._translator.router.reads(None, language))
 
         return likeliest(text, self._detector.candidates(text, limit=CANDIDATES), reads)
 

@@ -87,24 +87,6 @@ class Held:
     """False if the letters' case may change, as in a glossary's words."""
 
 
-@dataclass(frozen=True, slots=True)
-class Masked:
-    """A source with masks in place of what is held."""
-
-    text: str
-    masks: tuple[str, ...]
-    """One for each that is held, in order; empty for one that could have none."""
-
-
-@dataclass(frozen=True, slots=True)
-class Unmasked:
-    """A translation with the held words in it."""
-
-    text: str
-    places: tuple[Span | None, ...]
-    """The place of each; None for one that is lost."""
-
-
 class Terms:
     """The terms of one request, as far as its text has them: only it and parts of it are looked at."""
 
@@ -157,8 +139,11 @@ def is_free(span: Span, taken: Sequence[Span]) -> bool:
     return not before or taken[before - 1].end <= span.start
 
 
-def mask(text: str, held: Sequence[Held]) -> Masked:
-    """The text with a mask for each that is held, as far as there are masks that it does not have itself."""
+def mask(text: str, held: Sequence[Held]) -> tuple[str, tuple[str, ...]]:
+    """The text with masks in place of what is held, and these masks, in order.
+
+    Once there is none left that the text does not have itself, what is held stays, and its mask is empty.
+    """
     free = [each for each in MASKS if each not in text.upper()]
     parts, masks, end = [], [], 0
     for i, each in enumerate(held):
@@ -166,12 +151,15 @@ def mask(text: str, held: Sequence[Held]) -> Masked:
         masks.append(name)
         parts += [text[end : each.span.start], name or each.text]
         end = each.span.end
-    return Masked("".join([*parts, text[end:]]), tuple(masks))
+    return "".join([*parts, text[end:]]), tuple(masks)
 
 
-def unmask(output: str, masked: Masked, held: Sequence[Held]) -> Unmasked:
-    """The output with the held words in place of their masks, wherever those came out."""
-    own = {name: i for i, name in enumerate(masked.masks) if name}
+def unmask(output: str, masks: Sequence[str], held: Sequence[Held]) -> tuple[str, tuple[Span | None, ...]]:
+    """The output with the held words in place of their masks, wherever those came out.
+
+    Also the place of each word; None for one that is lost.
+    """
+    own = {name: i for i, name in enumerate(masks) if name}
     places: list[Span | None] = [None] * len(held)
     # as models write them, too: `QX 7`, `qx7`, `Q-X7`
     copied = (r"[\s-]?".join(name) + r"(?!\d)" for name in sorted(own, key=len, reverse=True))
@@ -190,10 +178,10 @@ def unmask(output: str, masked: Masked, held: Sequence[Held]) -> Unmasked:
         parts += [between, word]
         end, begun = found.end(), begun or bool(word.strip())
     text = "".join([*parts, output[end:]])
-    unmasked = [i for i, name in enumerate(masked.masks) if not name]
+    unmasked = [i for i, name in enumerate(masks) if not name]
     for i, place in zip(unmasked, look_up(text, [held[i] for i in unmasked]), strict=True):
         places[i] = place
-    return Unmasked(text, tuple(places))
+    return text, tuple(places)
 
 
 def look_up(text: str, held: Sequence[Held]) -> list[Span | None]:

@@ -26,7 +26,7 @@ from models.pool import ModelPool
 from models.steps import Event, Gather, Generate, Steps, Usage
 from models.text.sentences import split_long
 from models.text.span import Span
-from models.text.terms import Held, Masked, is_free, look_up, mask, masks_in, unmask, without_masks
+from models.text.terms import Held, is_free, look_up, mask, masks_in, unmask, without_masks
 from models.translate.confidence import Scores, coefficients, scored_words, signs_of
 from models.translate.route import Hop
 
@@ -65,9 +65,12 @@ Facts = Sequence[tuple[Span, str]]
 
 
 @dataclass(frozen=True, slots=True)
-class Source(Masked):
+class Source:
     """A text in a form in which a model is asked for it, with masks for what is held."""
 
+    text: str
+    masks: tuple[str, ...]
+    """One for each that is held, in order; empty for one that has none."""
     search: Search = "own"
     facts: tuple[tuple[str, str], ...] = ()
     """See `Purpose`."""
@@ -90,8 +93,7 @@ class Sentence:
 
     def masked(self, search: Search = "own", alternatives: int = 0) -> Source:
         """Return it with masks for what is held."""
-        masked = mask(self.text, self.held)
-        return Source(masked.text, masked.masks, search, alternatives=alternatives)
+        return Source(*mask(self.text, self.held), search, alternatives=alternatives)
 
     def unmasked(self) -> Source:
         """Return it with the held words' translations in it, rather than masks."""
@@ -265,7 +267,7 @@ class SentenceTranslator:
             sources = [sentence.masked(alternatives=self._alternatives), *(part.masked() for part in parts)]
             generated: list[list[Candidate]] = yield Gather([self.generate(source) for source in sources])
             alone = {
-                span: [unmask(own[0].text, source, part.held).text]
+                span: [unmask(own[0].text, source.masks, part.held)[0]]
                 for span, part, source, own in zip(
                     sentence.stretches, parts, sources[1:], generated[1:], strict=True
                 )
@@ -309,12 +311,12 @@ class SentenceTranslator:
         """Return the candidates with the held words in them, and with what the checks find."""
         checked = []
         for candidate in candidates:
-            result = unmask(candidate.text, source, sentence.held)
-            pair = Pair(reading, Reading(result.text, self.hops[-1].target))
+            text, places = unmask(candidate.text, source.masks, sentence.held)
+            pair = Pair(reading, Reading(text, self.hops[-1].target))
             flags = yield from run(TRANSLATION_CHECKS, pair)
-            bad = penalty(flags) + _LOST * result.places.count(None)
+            bad = penalty(flags) + _LOST * places.count(None)
             bad += 0.0 if candidate.complete else _UNFINISHED
-            bad += _MASK_LEFT * max(0, masks_in(result.text) - masks_in(sentence.text))
+            bad += _MASK_LEFT * max(0, masks_in(text) - masks_in(sentence.text))
             confidence, doubt = None, 0.0
             if self._fitted is not None and candidate.scores is not None:
                 signs = signs_of(pair, flags, candidate.scores)
@@ -323,8 +325,8 @@ class SentenceTranslator:
             checked.append(
                 replace(
                     candidate,
-                    text=result.text,
-                    places=result.places,
+                    text=text,
+                    places=places,
                     confidence=confidence,
                     flags=tuple(flags),
                     penalty=bad,

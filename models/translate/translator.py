@@ -172,7 +172,7 @@ class Translator:
         self._pool = pool
         self._languages = languages
         self._detector = detector
-        self._router = Router(pool, languages, default_model, better)
+        self.router = Router(pool, languages, default_model, better)
 
     def steps(self, request: TranslationRequest, look_up: MemoryLookup | None = None) -> Steps[Translation]:
         """Translate one text, with the sentences that a memory has as they stand there.
@@ -181,7 +181,7 @@ class Translator:
         """
         if not request.text.strip():
             raise InvalidInput("the text is empty", field="text", allowed="at least one character")
-        entry = self._router.entry(request.model)
+        entry = self.router.entry(request.model)
         target = self._languages.normalize(request.target, "target")
         runs = yield from _read(request)
         text = "\n".join(run.text for run in runs)
@@ -288,15 +288,7 @@ class Translator:
         Raises InvalidInput where none would, and ModelLoading where one that would is on its way.
         """
         check_recognized(source)
-        return self._router.choose(model, source, target)
-
-    def reach(self) -> dict[str, dict[str, str | None]]:
-        """For each language those that it is translated into if no model is named, and over which one."""
-        return self._router.reach()
-
-    def reads(self, language: str) -> bool:
-        """Whether texts in this language are translated if no model is named, as far as the catalog says."""
-        return self._router.reads(None, language)
+        return self.router.choose(model, source, target)
 
     def _hops(self, source: str, target: str, asked: str, model: str | None = None) -> Steps[list[Hop]]:
         """Return the models, loaded; the last is asked for its language's form in the region of the code."""
@@ -307,7 +299,7 @@ class Translator:
                 yield from until_loaded(self._pool, [hop.entry for hop in hops])
                 return hops
             except ModelUnavailable as error:
-                if model is not None or not self._router.give_up(hops, error):
+                if model is not None or not self.router.give_up(hops, error):
                     raise
 
     def _translation(
@@ -354,11 +346,11 @@ class Translator:
         So a few words that look like the target's language, or like one that the model lacks, are translated.
         """
         candidates = self._detector.candidates(text, limit=CANDIDATES)
-        best = likeliest(text, candidates, lambda language: self._router.reads(model, language))
+        best = likeliest(text, candidates, lambda language: self.router.reads(model, language))
         if best.language != target or (best is candidates[0] and best.confidence >= SURE):
             return best
         others = (each for each in candidates if each.language != target and each.confidence >= POSSIBLE)
-        return next((each for each in others if self._router.reads(model, each.language)), best)
+        return next((each for each in others if self.router.reads(model, each.language)), best)
 
 
 # ---------------------------------------------------------------------- what the reader should know

@@ -225,7 +225,7 @@ class LocalExecutor:
                 raise outcome.error
         effort.add(driver.effort)
         a_token_s = driver.effort.engine_s / max(1, sum(each.output_tokens for each in outcomes))
-        return [(each, each.timings.text_s + a_token_s * each.output_tokens) for each in outcomes]
+        return [(each, each.text_s + a_token_s * each.output_tokens) for each in outcomes]
 
     def _result(self, planned: PlannedTask, outcome: Outcome[Any], seconds: float) -> StoredResult:
         try:

@@ -187,57 +187,47 @@ class _ActiveWindow:
     """Known so far, of those that are not written yet."""
 
 
+@dataclass(slots=True)
 class _Run:
     """One run over the windows of an input."""
 
-    def __init__(
-        self,
-        cache: BatchCache,
-        executor: Executor,
-        out: writers.Writer,
-        names: FieldNames,
-        unit_size: Size,
-        max_errors: int | None,
-        tally: Tally,
-        update: Callable[[], None],
-    ):
-        self._cache = cache
-        self._executor = executor
-        self._out = out
-        self._names = names
-        self._unit_size = unit_size
-        self._max_errors = max_errors
-        self._tally = tally
-        self._update = update
-        self._in_work: list[_ActiveWindow] = []
-        self._written_errors = 0
+    cache: BatchCache
+    executor: Executor
+    out: writers.Writer
+    names: FieldNames
+    unit_size: Size
+    max_errors: int | None
+    tally: Tally
+    update: Callable[[], None]
+    in_work: list[_ActiveWindow] = field(default_factory=list)
+    written_errors: int = 0
 
     def go(self, windows: Iterator[Window]) -> None:
         """Do all windows. Raises TooManyErrors; results made until then are kept."""
         try:
             for window in windows:
-                self._in_work.append(self._begin(window))
+                self.in_work.append(self._begin(window))
                 self._check_errors()
-                while len(self._in_work) >= WINDOWS_IN_WORK:
+                while len(self.in_work) >= WINDOWS_IN_WORK:
                     self._end_oldest()
-            while self._in_work:
+            while self.in_work:
                 self._end_oldest()
         except BaseException:
-            self._executor.stop()
+            self.executor.stop()
             raise
-        self._cache.finish()
+        self.cache.finish()
 
     def _begin(self, window: Window) -> _ActiveWindow:
         own = _ActiveWindow(window, errors=len(window.problems))
-        known = self._cache.known(window.wanted())
+        known = self.cache.known(window.wanted())
         elsewhere = {
             each.window.keys[place] or b""
-            for each in self._in_work
+            for each in self.in_work
             for _, places in each.pending.values()
             for place in places
         }
         done = known.keys() | elsewhere
-        plan = self._cache.plan(window.digest(), lambda: window.units(done, self._unit_size))
+        plan = self.cache.plan(window.digest(), lambda: window.units(done, self.unit_size))
         left: list[int] = []
         for number, places in enumerate(plan.units, start=plan.first):
             if all(window.keys[place] in known for place in places):
@@ -245,47 +235,47 @@ class _Run:
             left += places
             contents = tuple(content for place in places if (content := window.contents[place]) is not None)
             unit = Unit(number, plan.cache_horizon, contents)
-            own.pending[self._executor.submit(unit)] = unit, places
-        self._tally.found += sum(known.values())
-        self._tally.position += window.extent * (1 - window.share(left))
+            own.pending[self.executor.submit(unit)] = unit, places
+        self.tally.found += sum(known.values())
+        self.tally.position += window.extent * (1 - window.share(left))
         return own
 
     def _end_oldest(self) -> None:
-        oldest = self._in_work[0]
+        oldest = self.in_work[0]
         while oldest.pending:
-            futures = [future for each in self._in_work for future in each.pending]
+            futures = [future for each in self.in_work for future in each.pending]
             done, _ = wait(futures, timeout=LOOK_EVERY_S, return_when=FIRST_COMPLETED)
             for future in done:
                 self._commit(future)
-            self._tally.tokens = self._executor.tokens()
-            self._note_in_work(self._executor.shares())
-            self._update()
+            self.tally.tokens = self.executor.tokens()
+            self._note_in_work(self.executor.shares())
+            self.update()
         self._write(oldest.window)
-        self._in_work.pop(0)
+        self.in_work.pop(0)
         self._check_errors()
-        self._update()
+        self.update()
 
     def _note_in_work(self, shares: Mapping[int, float]) -> None:
         begun = [
             (shares[unit.number], each.window, places)
-            for each in self._in_work
+            for each in self.in_work
             for unit, places in each.pending.values()
             if unit.number in shares
         ]
-        self._tally.in_work = sum(
+        self.tally.in_work = sum(
             part * window.extent * window.share(places) for part, window, places in begun
         )
-        self._tally.made_in_work = sum(part * len(places) for part, _, places in begun)
+        self.tally.made_in_work = sum(part * len(places) for part, _, places in begun)
 
     def _commit(self, future: "Future[UnitResult]") -> None:
-        own = next(each for each in self._in_work if future in each.pending)
+        own = next(each for each in self.in_work if future in each.pending)
         unit, places = own.pending[future]
         done = future.result()
         keys = [own.window.keys[place] or b"" for place in places]
-        self._cache.commit(unit.number, dict(zip(keys, done.results, strict=True)), done.outputs)
+        self.cache.commit(unit.number, dict(zip(keys, done.results, strict=True)), done.outputs)
         del own.pending[future]
         share = own.window.extent * own.window.share(places)
-        tally = self._tally
+        tally = self.tally
         tally.made += len(places)
         tally.characters += sum(len(content.value) for content in unit.contents)
         tally.effort.add(done.effort)
@@ -294,35 +284,35 @@ class _Run:
         own.errors += sum(result.failed for result in done.results)
         for place, result in zip(places, done.results, strict=True):
             record = own.window.records[place]
-            name = name_of(record.fields, self._names.id)
+            name = name_of(record.fields, self.names.id)
             tally.made_one(result, len(own.window.value(place)), record.line, name)
         self._check_errors()
 
     def _check_errors(self) -> None:
-        known = self._written_errors + sum(each.errors for each in self._in_work)
-        self._tally.errors = known
-        if self._max_errors is not None and known > self._max_errors:
+        known = self.written_errors + sum(each.errors for each in self.in_work)
+        self.tally.errors = known
+        if self.max_errors is not None and known > self.max_errors:
             raise TooManyErrors(
-                f"{known:,} records failed, more than --max-errors {self._max_errors:,}; results are stored"
+                f"{known:,} records failed, more than --max-errors {self.max_errors:,}; results are stored"
             )
 
     def _write(self, window: Window) -> None:
-        results = self._cache.results(window.wanted())
+        results = self.cache.results(window.wanted())
         rows = [self._row(window, place, results) for place in range(len(window.records))]
-        self._out.write(rows)
-        self._tally.records += len(rows)
-        self._tally.problems += len(window.problems)
+        self.out.write(rows)
+        self.tally.records += len(rows)
+        self.tally.problems += len(window.problems)
         for row in rows:
             if row.error is not None:
-                self._written_errors += 1
+                self.written_errors += 1
                 error = row.error
-                self._tally.failed(error["line"], row.name, error["type"], error["message"])
+                self.tally.failed(error["line"], row.name, error["type"], error["message"])
         for place, key in enumerate(window.keys):
             if key is not None:
-                self._tally.wrote_one(results[key], len(window.value(place)))
+                self.tally.wrote_one(results[key], len(window.value(place)))
 
     def _row(self, window: Window, place: int, results: Mapping[bytes, StoredResult]) -> Row:
-        record, key, names = window.records[place], window.keys[place], self._names
+        record, key, names = window.records[place], window.keys[place], self.names
         omitted = names.contents if names.omit_text else ()
         fields = {name: value for name, value in record.fields.items() if name not in omitted}
         error: Mapping[str, Any]

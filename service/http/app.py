@@ -162,7 +162,7 @@ def create_app(
     views.append(Documents(runtime, work, idempotency).blueprint())
     views.append(FetchViews(work, shared).blueprint())
     views += [Page(runtime.settings).blueprint(), Docs(runtime.settings).blueprint(), job_views.blueprint()]
-    views += [Status(readiness, metrics).blueprint(), *(each.blueprint() for each in families)]
+    views += [Status(runtime, readiness, metrics).blueprint(), *(each.blueprint() for each in families)]
     for routes in views + _tools(runtime, work):
         app.register_blueprint(routes)
     if hops := runtime.settings.trusted_proxies:

@@ -70,27 +70,11 @@ class Readiness:
     def reasons(self) -> list[str]:
         """Why requests would not be served now; empty when all is well."""
         if self.warming_up or self._shared.held(WARMING_UP):
-            stages = [f"{name}: {stage}" for name, stage in self.stages().items()]
+            stages = [f"{name}: {stage}" for name, stage in self._runtime.pool.stages().items()]
             return [*self._runtime.unready(), *stages] or [LOADING]
         reasons = self._runtime.unready()
         reasons += [self._failure] if reasons and self._failure else []
         return reasons + self._runtime.database.unready()
-
-    def fallbacks(self) -> list[str]:
-        """See `Runtime.fallbacks`."""
-        return self._runtime.fallbacks()
-
-    def races(self) -> list[str]:
-        """See `Runtime.races`."""
-        return self._runtime.races()
-
-    def cards(self) -> list[str]:
-        """See `Runtime.cards`."""
-        return self._runtime.cards()
-
-    def stages(self) -> dict[str, str]:
-        """How far the models are that are being loaded, by name."""
-        return self._runtime.pool.stages()
 
     def _warm_up(self) -> None:
         try:
@@ -162,7 +146,8 @@ METRICS = Operation(
 class Status:
     """The views that say how the service is."""
 
-    def __init__(self, readiness: Readiness, metrics: Metrics):
+    def __init__(self, runtime: "Runtime", readiness: Readiness, metrics: Metrics):
+        self._runtime = runtime
         self._readiness = readiness
         self._metrics = metrics
 
@@ -180,10 +165,10 @@ class Status:
         if reasons := self._readiness.reasons():
             raise NotReady(reasons)
         told = {
-            "fallbacks": self._readiness.fallbacks(),
-            "races": self._readiness.races(),
-            "cards": self._readiness.cards(),
-            "loading": self._readiness.stages(),
+            "fallbacks": self._runtime.fallbacks(),
+            "races": self._runtime.races(),
+            "cards": self._runtime.cards(),
+            "loading": self._runtime.pool.stages(),
         }
         return {"status": "ready", **{name: value for name, value in told.items() if value}}
 

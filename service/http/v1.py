@@ -301,7 +301,7 @@ class V1:
 
     def languages(self) -> Response:
         translators = [entry for entry in self._runtime.catalog.entries if "translate" in entry.tasks]
-        reach = self._runtime.translator.reach()
+        reach = self._runtime.translator.router.reach()
         parts = [
             LanguagePart(
                 code=code,

@@ -168,7 +168,7 @@ def test_cancelling_frees_the_slot_within_a_step(engine, oracle, monkeypatch):
     until(lambda: engine._loop._step > steps)
     for number in range(1, 5):
         assert_right(oracle, Generation(SOURCES[number], BEAMS), futures[number])
-    until(lambda: engine.stats().slots_used == 0)
+    until(lambda: engine.stats().running == 0)
     assert engine.stats().requests == 4
 
 
@@ -374,15 +374,13 @@ def test_a_source_beyond_the_model_s_positions_is_refused():
 def test_stats_count(engine):
     futures = engine.submit([Generation(source, BEAMS) for source in SOURCES])
     lengths = [len(future.result(30).token_ids) for future in futures]
-    until(lambda: engine.stats().slots_used == 0)
+    until(lambda: engine.stats().running == 0)
     stats = engine.stats()
     assert (stats.requests, stats.queued, stats.running, stats.slots) == (len(SOURCES), 0, 0, 4)
     assert stats.source_tokens == sum(map(len, SOURCES))
     assert stats.output_tokens >= sum(lengths)
     assert stats.ready
     assert stats.step_s > 0
-    assert stats.tokens_per_s > 0
-    assert 0 < stats.batch_fill <= 1
 
 
 def test_closing_finishes_what_is_queued(engine, oracle):

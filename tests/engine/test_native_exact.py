@@ -101,7 +101,7 @@ def test_joining_and_leaving_changes_nothing(lag, requests, actions):
     for request in running:
         assert_as_expected("marian", request.generation, request.result(0))
     assert loop.scheduler.slots.used == 0
-    assert loop.scheduler.slots.free_rows == loop.scheduler.slots.num_rows
+    assert len(loop.scheduler.slots.free_rows) == loop.scheduler.slots.num_rows
 
 
 class LoopDriver:

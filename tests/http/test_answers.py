@@ -7,7 +7,7 @@ import pytest
 
 from models.checks.evidence import Evidence
 from models.checks.flag import Flag
-from models.steps import Timings, Usage
+from models.steps import Usage
 from models.summarize.summarizer import Summary, SummarySentence, SummarySource
 from models.text.article import Dropped
 from models.text.detect import Detection
@@ -29,7 +29,7 @@ SUMMARY = Summary(
 
 
 def test_summary_is_rendered_without_absent_fields() -> None:
-    answer = render(SUMMARY, Timings(0.00123, 0.5), 0.6).model_dump(mode="json")
+    answer = render(SUMMARY, text_s=0.00123, model_s=0.5, total_s=0.6).model_dump(mode="json")
     assert answer == {
         "summary": "A.",
         "sentences": [
@@ -62,7 +62,7 @@ def test_summary_is_rendered_without_absent_fields() -> None:
 def test_translated_summary_names_its_translation() -> None:
     sentence = SummarySentence("B.", None, original="A.", flags=(Flag("name", Span(0, 2), "not there"),))
     translated = replace(SUMMARY, summary="- B.", translation_model="t", sentences=(sentence,))
-    answer = render(translated, Timings(0, 0), 0).model_dump(mode="json")
+    answer = render(translated).model_dump(mode="json")
     assert answer["translation_model"] == "t"
     (part,) = answer["sentences"]
     assert (part["text"], part["original"], part["start"], part["end"]) == ("B.", "A.", 2, 4)
@@ -71,9 +71,7 @@ def test_translated_summary_names_its_translation() -> None:
     ]
     doubt = Flag("doubtful", Span(0, 2), "unsure", "warning", weakest=(Span(0, 1),))
     unsure = replace(sentence, flags=(doubt,), confidence=0.25, from_memory=True)
-    (part,) = render(replace(translated, sentences=(unsure,)), Timings(0, 0), 0).model_dump(mode="json")[
-        "sentences"
-    ]
+    (part,) = render(replace(translated, sentences=(unsure,))).model_dump(mode="json")["sentences"]
     assert part["flags"][0]["weakest"] == [{"start": 2, "end": 3}]
     assert (part["confidence"], part["from_memory"]) == (0.25, True)
 
@@ -99,7 +97,7 @@ def test_translation_says_where_its_source_language_is_from(
         usage=Usage(1, 1),
         notes=(),
     )
-    answer = render(translation, Timings(0, 0), 0).model_dump(mode="json")
+    answer = render(translation).model_dump(mode="json")
     assert answer["source"] == source
     assert answer["via"] == "en"
     assert answer["segments"] == [
@@ -129,7 +127,7 @@ def test_a_segment_tells_what_was_found_in_it_and_what_became_of_terms() -> None
         notes=(),
         terms=(Term("Dragoman", "Dragoman", 2, False),),
     )
-    answer = render(translation, Timings(0, 0), 0).model_dump(mode="json")
+    answer = render(translation).model_dump(mode="json")
     assert answer["segments"][0]["flags"] == [
         {
             "kind": "number",

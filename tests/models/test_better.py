@@ -166,11 +166,11 @@ def test_a_guess_at_a_language_waits_for_no_model(open_runtime):
     runtime = open_runtime()
     runtime.better.start()
     _wait(runtime, lambda: runtime.better.has_hub)
-    assert not runtime.translator.reads("af")
+    assert not runtime.translator.router.reads(None, "af")
     assert _translated(runtime, text="Ok, van.", source="auto").status_code == 200
     _translated(runtime, source="af")
     _wait(runtime, _is_loaded(runtime, MANY))
-    assert runtime.translator.reads("af")
+    assert runtime.translator.router.reads(None, "af")
 
 
 def test_a_long_jobs_parts_are_one_models(open_runtime, monkeypatch):

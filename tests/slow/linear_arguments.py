@@ -38,7 +38,7 @@ from models.checks.registry import SUMMARY_CHECKS, TRANSLATION_CHECKS
 from models.checks.summary.placement import Surroundings
 from models.errors import InvalidInput
 from models.languages import Languages
-from models.steps import Timings, Words
+from models.steps import Words
 from models.summarize.summarizer import Summary, SummarySentence
 from models.text.article import Article, read_verbatim
 from models.text.article.html_article import Block, Body
@@ -163,11 +163,7 @@ def jsonable(value: Any) -> Any:
 def _summary(fed: Fed) -> list[Any]:
     made = make(Summary, "summary", fed)
     sentences = tuple(SummarySentence(each.text) for each in pieces(fed))
-    return [
-        dataclasses.replace(made, sentences=sentences, summary=" ".join(s.text for s in sentences)),
-        Timings(0.0, 0.0),
-        0.0,
-    ]
+    return [dataclasses.replace(made, sentences=sentences, summary=" ".join(s.text for s in sentences))]
 
 
 def _translated(name: str, fed: Fed) -> list[Any]:

@@ -67,8 +67,8 @@ def run_of(fed: Fed) -> Run:
 
 def masked_of(fed: Fed) -> list[Any]:
     held = [Held(Span(0, len(each.text)), each.text) for each in pieces(fed)]
-    masked = mask(fed.text, held[:20] and [Held(Span(0, 1), fed.text[:1] or "a")])
-    return [fed.beside, masked, [Held(Span(0, 1), fed.text[:1] or "a")]]
+    _, masks = mask(fed.text, held[:20] and [Held(Span(0, 1), fed.text[:1] or "a")])
+    return [fed.beside, masks, [Held(Span(0, 1), fed.text[:1] or "a")]]
 
 
 def restored_of(fed: Fed) -> list[Any]:

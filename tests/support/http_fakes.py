@@ -174,6 +174,10 @@ class Tasks:
 class Task:
     steps: Callable[[Any], Iterator[Any]]
 
+    @property
+    def router(self) -> "Task":
+        return self
+
     def reach(self) -> dict[str, dict[str, str | None]]:
         return {}
 

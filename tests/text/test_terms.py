@@ -62,33 +62,33 @@ def test_addresses_and_placeholders_are_held_without_being_asked():
 def test_masks_come_out_in_any_order_and_way_of_writing():
     text = "Blue Lantern beat Open Door."
     held = Terms(["Blue Lantern", "Open Door"], {}, text).find(text)
-    masked = mask(text, held)
-    assert masked.text == "QX7 beat QX8."
-    done = unmask("qx 8 a perdu contre Q-X7.", masked, held)
-    assert done.text == "Open Door a perdu contre Blue Lantern."
-    assert [done.text[p.start : p.end] for p in done.places if p] == ["Blue Lantern", "Open Door"]
+    masked, masks = mask(text, held)
+    assert masked == "QX7 beat QX8."
+    done, places = unmask("qx 8 a perdu contre Q-X7.", masks, held)
+    assert done == "Open Door a perdu contre Blue Lantern."
+    assert [done[p.start : p.end] for p in places if p] == ["Blue Lantern", "Open Door"]
 
 
 def test_a_lost_mask_is_known_to_be_lost():
     text = "Blue Lantern beat Open Door."
     held = Terms(["Blue Lantern", "Open Door"], {}, text).find(text)
-    done = unmask("QX7 a gagné.", mask(text, held), held)
-    assert done.text == "Blue Lantern a gagné."
-    assert [place is None for place in done.places] == [False, True]
+    done, places = unmask("QX7 a gagné.", mask(text, held)[1], held)
+    assert done == "Blue Lantern a gagné."
+    assert [place is None for place in places] == [False, True]
 
 
 def test_a_text_that_has_a_mask_itself_gets_another():
     text = "The QX7 by Apple"
     held = Terms(["Apple"], {}, text).find(text)
-    masked = mask(text, held)
-    assert masked.masks == ("QX8",)
-    assert unmask("Le QX7 de QX8", masked, held).text == "Le QX7 de Apple"
+    _, masks = mask(text, held)
+    assert masks == ("QX8",)
+    assert unmask("Le QX7 de QX8", masks, held)[0] == "Le QX7 de Apple"
 
 
 def test_a_small_word_that_comes_first_begins_the_sentence():
     text = "Yesterday talks failed."
     held = Terms([], {"talks": "pourparlers"}, text).find(text)
-    assert unmask("QX7 échoués hier.", mask(text, held), held).text == "Pourparlers échoués hier."
+    assert unmask("QX7 échoués hier.", mask(text, held)[1], held)[0] == "Pourparlers échoués hier."
 
 
 @settings(max_examples=200)
@@ -96,11 +96,11 @@ def test_a_small_word_that_comes_first_begins_the_sentence():
 def test_what_is_masked_and_unmasked_is_what_it_was(words):
     text = " ".join(words)
     held = Terms(["Ada", "Bob", "Ada Bob", "京"], {}, text).find(text)
-    masked = mask(text, held)
-    done = unmask(masked.text, masked, held)
-    assert done.text == text
-    assert None not in done.places
-    assert masked.masks[: len(MASKS)] == MASKS[: len(held)]
+    masked, masks = mask(text, held)
+    done, places = unmask(masked, masks, held)
+    assert done == text
+    assert None not in places
+    assert masks[: len(MASKS)] == MASKS[: len(held)]
 
 
 def test_no_two_terms_are_found_in_one_place():

@@ -101,10 +101,7 @@ class NativeEngine:
             ready=self._ready,
             lost=self._lost or self._stalled(),
             slots=loop.scheduler.slots.num_slots,
-            slots_used=loop.scheduler.slots.used,
-            tokens_per_s=counts.tokens_per_s,
             step_s=counts.step_s,
-            batch_fill=counts.batch_fill,
         )
 
     def _stalled(self) -> str:
@@ -231,24 +228,13 @@ def _narrowed(limits: Limits, model: Any) -> Limits:
 
 @dataclass(slots=True)
 class Counts:
-    """Totals since the start, and averages over about the last twenty steps."""
+    """Totals since the start, and a step's time, as an average over about the last twenty."""
 
     requests: int = 0
     batches: int = 0
     source_tokens: int = 0
     output_tokens: int = 0
     step_s: float = 0.0
-    tokens_per_step: float = 0.0
-    batch_fill: float = 0.0
-
-    def stepped(self, seconds: float, num_tokens: int) -> None:
-        weight = 0.05 if self.step_s else 1.0
-        self.step_s += weight * (seconds - self.step_s)
-        self.tokens_per_step += weight * (num_tokens - self.tokens_per_step)
-
-    @property
-    def tokens_per_s(self) -> float:
-        return self.tokens_per_step / self.step_s if self.step_s else 0.0
 
 
 class Loop:
@@ -339,7 +325,7 @@ class Loop:
             return
         for lane in running:
             if lane in self.scheduler.changed:
-                self.counts.batch_fill = self._runner.set_active(lane, list(running[lane]))
+                self._runner.set_active(lane, list(running[lane]))
             self._runner.step(lane)
         self.scheduler.changed.clear()
         self._step += 1
@@ -347,7 +333,8 @@ class Loop:
         self._due.append((self._step, partial(self._learn_from, self._step, readback)))
         now = time.perf_counter()
         if self._stepped_at is not None:
-            self.counts.stepped(now - self._stepped_at, sum(map(len, running.values())))
+            weight = 0.05 if self.counts.step_s else 1.0
+            self.counts.step_s += weight * (now - self._stepped_at - self.counts.step_s)
         self._stepped_at = now
 
     def _learn_from(self, step: int, readback: Arriving) -> None:

@@ -93,9 +93,9 @@ class Runner:
             self.state.begin(well)
         return failed
 
-    def set_active(self, lane: Lane, slots: Sequence[int]) -> float:
-        """From the next step on the lane runs these slots; returns which part of the bucket they fill."""
-        return self._graphs.set_active(lane, slots)
+    def set_active(self, lane: Lane, slots: Sequence[int]) -> None:
+        """From the next step on the lane runs these slots."""
+        self._graphs.set_active(lane, slots)
 
     def step(self, lane: Lane) -> None:
         """One decoding step of the lane's active slots."""
@@ -160,11 +160,11 @@ class Graphs:
             self._streams[device.index] = torch.cuda.Stream(device)
         self._stream: Any = self._streams.get(device.index)
 
-    def set_active(self, lane: Lane, slots: Sequence[int]) -> float:
+    def set_active(self, lane: Lane, slots: Sequence[int]) -> None:
         """See `Runner.set_active`."""
         if not self._on_cuda:  # nothing is captured, so nothing need be padded
             self._active[lane] = None, host_tensor(slots).to(self._device)
-            return 1.0
+            return
         buckets = self._buckets(lane)
         bucket = buckets[bisect_left(buckets, len(slots))]
         graph, active = self._graphs[lane, bucket]
@@ -172,7 +172,6 @@ class Graphs:
         padded = [*slots, *[self._plan.num_slots] * (bucket - len(slots))]
         active.copy_(to_device(host_tensor(padded), self._device))
         self._active[lane] = graph, active
-        return len(slots) / bucket
 
     def run(self, lane: Lane, step: Step) -> None:
         """One step of the lane's active slots."""

@@ -34,28 +34,24 @@ class Slots:
         self.num_slots = num_slots
         self.num_rows = num_rows
         self._free_slots = list(range(num_slots - 1, -1, -1))
-        self._free_rows = list(range(num_rows - 1, -1, -1))
+        self.free_rows = list(range(num_rows - 1, -1, -1))
 
     @property
     def used(self) -> int:
         """Slots that are held."""
         return self.num_slots - len(self._free_slots)
 
-    @property
-    def free_rows(self) -> int:
-        return len(self._free_rows)
-
     def take(self, num_beams: int) -> Place | None:
         """A slot with `num_beams` rows, or None while too few are free."""
-        if not self._free_slots or len(self._free_rows) < num_beams:
+        if not self._free_slots or len(self.free_rows) < num_beams:
             return None
-        rows = tuple(self._free_rows[-num_beams:])
-        del self._free_rows[-num_beams:]
+        rows = tuple(self.free_rows[-num_beams:])
+        del self.free_rows[-num_beams:]
         return Place(self._free_slots.pop(), rows)
 
     def release(self, place: Place) -> None:
         self._free_slots.append(place.slot)
-        self._free_rows.extend(place.rows)
+        self.free_rows.extend(place.rows)
 
 
 class Request(OutputFuture):

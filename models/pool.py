@@ -153,8 +153,8 @@ class ModelPool:
         with self._lock:
             places, self._places = list(self._places.values()), {}
         for place in places:
-            if place.loading is not None:
-                wait([place.loading])
+            if (loading := place.loading) is not None:
+                wait([loading])
             _close(place)
 
     # ------------------------------------------------------------------ inside
@@ -185,9 +185,9 @@ class ModelPool:
         with self._lock:
             if place.loading is not None:
                 return place.loading
+            self.load_progress.tell(entry.name, LOADING)
             loading = place.loading = Future[Model]()
             place.users += 1
-            self.load_progress.tell(entry.name, LOADING)
         # A daemon, so that a service stopped while it loads does not wait for the end of the load.
         work = partial(self._run, place, entry, loading, fetch)
         threading.Thread(target=work, name=f"load {entry.name}", daemon=True).start()
@@ -208,6 +208,7 @@ class ModelPool:
             if stage != before:
                 self.load_progress.tell(entry.name, stage)
 
+        model: Model | None = None
         try:
             if fetch is not None:
                 fetch(tell)
@@ -220,6 +221,8 @@ class ModelPool:
                 place.users -= 1
                 loading.set_result(model)
         except BaseException as error:  # noqa: BLE001 - whoever waits for the model raises it
+            if isinstance(model, TextModel):
+                model.engine.close()
             is_known = any(entry.name == known.name for known in self.catalog.entries)  # of a pattern none is
             with self._lock:
                 place.loading = None

@@ -111,7 +111,7 @@ BODY = Scarce(
     "bodies",
     "bodies over 64 KB in work, and kept glossaries being used",
     "twice the bytes of the longest one allowed",
-    f"{LEFT}; a key always one of a direct request",
+    f"{LEFT}; a key that has none there always one body of a direct request, or one glossary",
     "429",
 )
 ANSWER = Scarce(

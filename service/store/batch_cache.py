@@ -8,7 +8,6 @@ import sqlite3
 import zlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from functools import partial
 from itertools import groupby
 from pathlib import Path
 from typing import Any
@@ -109,16 +108,16 @@ class BatchCache(Database):
     def _new_engine(self) -> Engine:
         # One connection, which has the lock, and which threads wait for.
         options: dict[str, Any] = {"poolclass": QueuePool, "pool_size": 1, "max_overflow": 0}
-        connect = partial(
-            sqlite3.connect, self._path or "", timeout=0.5, check_same_thread=False, isolation_level=None
-        )
-        return create_engine("sqlite://", creator=connect, pool_timeout=None, **options)
+        return create_engine("sqlite://", creator=self._connect, pool_timeout=None, **options)
+
+    def _connect(self) -> sqlite3.Connection:
+        db = sqlite3.connect(self._path or "", timeout=0.5, check_same_thread=False, isolation_level=None)
+        for setting in ("locking_mode = EXCLUSIVE", "journal_mode = WAL", "synchronous = NORMAL"):
+            db.execute(f"PRAGMA {setting}")
+        return db
 
     def _prepare(self, engine: Engine) -> None:
         try:
-            with engine.connect() as db:
-                for setting in ("locking_mode = EXCLUSIVE", "journal_mode = WAL", "synchronous = NORMAL"):
-                    db.exec_driver_sql(f"PRAGMA {setting}")
             with begin(engine) as db:
                 found = db.exec_driver_sql("PRAGMA user_version").scalar()
                 if not found and not inspect(db).get_table_names():

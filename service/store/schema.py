@@ -194,9 +194,11 @@ job_item = Table(
     Column("filename", Text),
     Column("notes", Text),
 )
+
 # What PostgreSQL does not compress is read by the piece.
-_UNCOMPRESSED: Any = DDL("ALTER TABLE job_item ALTER COLUMN data SET STORAGE EXTERNAL")  # type: ignore[no-untyped-call]
-event.listen(job_item, "after_create", _UNCOMPRESSED.execute_if(dialect="postgresql"))
+for _table in (document_file, job_item):
+    _uncompressed: Any = DDL("ALTER TABLE %(table)s ALTER COLUMN data SET STORAGE EXTERNAL")  # type: ignore[no-untyped-call]
+    event.listen(_table, "after_create", _uncompressed.execute_if(dialect="postgresql"))
 
 job_segment = Table(
     "job_segment",

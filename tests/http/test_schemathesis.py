@@ -55,7 +55,9 @@ def test_requests_are_answered_as_documented(
 ) -> None:
     """Made here and not by `parametrize`, which takes seconds in each process that collects tests."""
     load_all_checks()
-    for made in get_all_tests(schema=schema, test_func=ask, settings=SETTINGS, given_kwargs=None):
+    found = [*get_all_tests(schema=schema, test_func=ask, settings=SETTINGS, given_kwargs=None)]
+    assert len(found) > 20
+    for made in found:
         operation, test = made.ok()
         with subtests.test(operation.label):
             test()

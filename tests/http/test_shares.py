@@ -8,7 +8,7 @@ import sys
 import threading
 import time
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from http.client import HTTPConnection
@@ -146,7 +146,9 @@ class Walk:
             self.http.turn()
 
     def close(self) -> None:
-        """Stop the server, and find what nobody gave back."""
+        """Stop the server, and find what nobody gave back; once."""
+        if self._over:
+            return
         until(lambda: not self.http.active_channels)
         held = (self.http.connections, self.http.threads, self.http.answers, self._runtime.texts)
         self.faults += [f"{each._scarce.name}: {each.held} not given back" for each in held if each.held]
@@ -336,8 +338,10 @@ class Walk:
 
 
 @pytest.fixture
-def walk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Walk:
-    return Walk(monkeypatch, tmp_path)
+def walk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Walk]:
+    walk = Walk(monkeypatch, tmp_path)
+    yield walk
+    walk.close()
 
 
 def test_each_route_works_in_a_place_of_its_caller_s(walk: Walk) -> None:

@@ -108,6 +108,10 @@ def test_xml_is_summarized_by_its_words_and_translated_as_what_it_is(page: Page)
     done(page)
     expect(page.locator("#count")).to_contain_text("looks like XML")
     expect(page.locator("#summary .body")).to_have_text("The ministers met.")
+    page.get_by_role("button", name="Clear").click()
+    go(page, "<?xml version='1.0'?><news><para><![CDATA[They left & went.]]></para></news>")
+    done(page)
+    expect(page.locator("#summary .body")).to_have_text("They left & went.")
 
 
 def test_pasted_html_is_never_run(page: Page) -> None:
@@ -278,8 +282,12 @@ def test_a_glossary_is_edited_here_or_on_the_server(page: Page, server: PageServ
     assert server.request("PUT", both, json.dumps(more))[0].status == 200
     open_.click()
     expect(card.get_by_label("Term", exact=True).first).to_have_value("Wien")
+    card.get_by_label("Term", exact=True).last.fill("Bern")
     card.get_by_label("From").select_option("en")
     expect(card.get_by_label("Term", exact=True).first).to_have_value("Rome")
+    expect(card.get_by_label("Term", exact=True).last).to_have_value("Bern")
+    card.get_by_role("button", name="Remove this term").last.click()
+    card.get_by_role("button", name="Add a term").click()
     card.get_by_label("Term", exact=True).last.fill("Rome")
     card.get_by_label("Its translation").last.fill("twice")
     card.get_by_role("button", name="Save").click()
@@ -305,6 +313,8 @@ def test_an_article_is_fetched_by_its_address(page: Page, suffix: str, kind: str
     address.locator("input").fill(refused)
     address.get_by_role("button", name="Fetch").click()
     expect(page.get_by_role("alert")).to_contain_text("URL leads to '127.0.0.1', which is not public")
+    expect(address.locator("input")).to_have_value(refused)
+    expect(address.locator("input")).to_be_focused()
     body = "<body><article><p>Le café fermé.</p></article></body>"
     headers = {"Content-Disposition": f"attachment; filename=news.{suffix}"}
     octets = "application/octet-stream"

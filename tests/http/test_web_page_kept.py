@@ -281,6 +281,7 @@ def test_another_file_takes_the_first_one_s_result_away_and_undo_brings_it_back(
         ("a.txt", "un café".encode()),
         ("a.txt", b"\xff\xfe" + "un café".encode("utf-16-le")),
         ("a.html", '<meta charset="iso-8859-1">un café'.encode("latin-1")),
+        ("a.xml", '<?xml version="1.0" encoding="iso-8859-1"?>un café'.encode("latin-1")),
     ],
 )
 def test_a_text_file_is_read_in_the_encoding_that_it_says(page: Page, name: str, data: bytes) -> None:

@@ -13,6 +13,7 @@ from models.engine.native import NativeEngine
 from models.engine.protocol import Generation
 from models.engine_choice import EngineMaker
 from models.errors import ModelUnavailable
+from models.load_progress import LOADING, READY
 from models.pool import ModelPool
 from models.store import PreparedFolder
 
@@ -67,6 +68,30 @@ def test_a_failure_is_told_and_tried_again(tiny_hub, languages, caplog):
     (folder / "config.away").rename(folder / "config.json")
     pool.load("tiny/mt5")
     assert pool.unready(["tiny/mt5"]) == []
+    pool.close()
+
+
+@pytest.mark.parametrize("stage", [LOADING, READY])
+def test_a_load_that_cannot_be_told_is_tried_again_and_leaves_no_engine(
+    tiny_hub, languages, monkeypatch, stage
+):
+    pool = _pool(tiny_hub, languages, "marian")
+    tell, untold = pool.load_progress.tell, [stage]
+
+    def told(name, now):
+        if now in untold:
+            untold.clear()
+            raise OSError("no room")
+        tell(name, now)
+
+    monkeypatch.setattr(pool.load_progress, "tell", told)
+    made, make = [], pool.engines.make
+    monkeypatch.setattr(pool.engines, "make", lambda entry: made.append(make(entry)) or made[-1])
+    with pytest.raises(OSError, match="no room"):
+        pool.load("tiny/marian")
+    assert not any(each.stats().ready for each in made)
+    pool.load("tiny/marian")
+    assert made[-1].stats().ready
     pool.close()
 
 

@@ -9,6 +9,7 @@ import gc
 import hashlib
 import json
 import os
+import signal
 import sys
 import threading
 import time
@@ -166,6 +167,7 @@ def forked(arguments, log, delay_s):
 def main():
     windows.WINDOW_SIZES.update(dict.fromkeys(("cpu", "cuda"), windows.Size(40, 2**20)))
     windows.UNIT_SIZES.update(cpu=windows.Size(8, 100_000), cuda=windows.Size(30, 100_000))
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # ignored where a shell has put the tests behind
     gc.freeze()  # a collector that walks what is imported copies all of it, in each process anew
     for line in sys.stdin:
         asked = json.loads(line)

@@ -98,7 +98,8 @@ $("#address").addEventListener("submit", async (event) => {
   const isOpen = await session.openAddress(field.value);
   send.disabled = false;
   if (isOpen) field.value = "";
-  (isOpen ? $("#go") : field).focus();
+  const isWaitedFor = [document.body, field, send].includes(document.activeElement);
+  if (isWaitedFor) (isOpen ? $("#go") : field).focus();
 });
 $("#file").addEventListener("change", ({ target }) => {
   if (target.files[0]) session.open(target.files[0]);

@@ -147,7 +147,7 @@ export function swap() {
 }
 
 export function remember() {
-  localStorage.setItem(targetName(), chosen().target);
+  keep.choose(targetName(), chosen().target);
   history.replaceState(null, "", `#${new URLSearchParams(Object.entries(chosen()).filter(([, value]) => value))}`);
 }
 
@@ -173,9 +173,9 @@ const linked = () => Object.fromEntries(new URLSearchParams(location.hash.slice(
 const targetName = () => (make() === "summary" ? "summary target" : "target");
 
 function remembered() {
-  if (make() === "summary") return { target: localStorage.getItem(targetName()) ?? "" };
+  if (make() === "summary") return { target: keep.chosen(targetName()) ?? "" };
   const able = [...picker("target").options].map((option) => option.value);
-  const wanted = [localStorage.getItem(targetName()), navigator.language.split("-")[0], "fr"];
+  const wanted = [keep.chosen(targetName()), navigator.language.split("-")[0], "fr"];
   return { target: wanted.find((code) => code && code !== "en" && able.includes(code)) ?? "" };
 }
 

@@ -34,7 +34,8 @@ export async function textOf(file) {
   const marked = { "\u00ff\u00fe": "utf-16le", "\u00fe\u00ff": "utf-16be" }[begins.slice(0, 2)];
   const declared = file.type !== FETCHED && kindOf(file) && /<(?:meta|\?xml)\b[^>]*(?:charset|encoding)=["']?([\w-]+)/i.exec(begins)?.[1];
   try {
-    return new TextDecoder(marked || declared || "utf-8", { fatal: true }).decode(bytes);
+    const text = new TextDecoder(marked || declared || "utf-8", { fatal: true }).decode(bytes);
+    return text.replace(/^(\s*<\?xml\b[^>]*?)\s+encoding=["'][^"']*["']/, "$1"); // which it no longer has
   } catch {
     throw new Problem({ detail: t("file.encoding", { name: short(file.name, 60) }) });
   }

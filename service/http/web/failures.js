@@ -20,7 +20,7 @@ export function explain(error) {
 // The same as nodes, with what the server says itself as English.
 export function explained(error) {
   const words = explain(error);
-  const detail = error.document?.status ? sentence(error.message) : undefined;
+  const detail = error.kind && error.document.status ? sentence(error.message) : undefined;
   const around = words.split(detail);
   return around.length === 2 ? [around[0], english(detail), around[1]] : [words];
 }

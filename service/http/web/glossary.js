@@ -12,7 +12,7 @@ const [which, name, source, target] = ["which", "name", "source", "target"].map(
 const rows = $("tbody", card);
 let how = {};
 let stored = []; // the chosen glossary's dictionaries, of the server
-let filled = ""; // the rows as they were filled: what was typed since is not thrown away
+let filled = []; // the rows as they were filled: what was typed since is not thrown away
 
 // `saved` hears that the list of glossaries is another, and which one of them was edited.
 export function startGlossaries(saved) {
@@ -68,6 +68,7 @@ async function tried(act) {
 
 // Show what the chosen glossary has; of several pairs of languages the first.
 async function load() {
+  stored = [];
   $(".fine", card).textContent = t(isHere() ? "glossary.about.browser" : "glossary.about.server");
   for (const part of card.querySelectorAll(".server")) part.hidden = isHere();
   name.required = !isHere();
@@ -80,11 +81,12 @@ async function load() {
   return fill(stored[0].entries);
 }
 
-// Of another pair of languages what is kept of it, unless something was typed.
+// Of another pair of languages what is kept of it, and what was typed since.
 function showPair() {
-  if (typed() !== filled) return;
+  const typed = lines().filter((row) => row.some(Boolean) && !filled.includes(String(row)));
   if (isHere()) fill(keep.terms()[target.value]);
   else fill(stored.find((each) => each.source === source.value && each.target === target.value)?.entries);
+  for (const pair of typed) add(...pair);
 }
 
 function fill(entries = {}) {
@@ -93,19 +95,17 @@ function fill(entries = {}) {
   rows.replaceChildren();
   for (const pair of Object.entries(entries)) add(...pair);
   add();
-  filled = typed();
+  filled = lines().map(String);
 }
 
 const lines = () => [...rows.rows].map((row) => [...row.querySelectorAll("input")].map(({ value }) => value.trim()));
-
-const typed = () => JSON.stringify(lines());
 
 // It is gone for good, so a second click is asked for.
 function isSure() {
   const asked = $("#terms-delete");
   if (asked.dataset.sure) return true;
   asked.dataset.sure = "yes";
-  asked.textContent = t("memory.sure");
+  asked.textContent = t("glossary.sure");
   return false;
 }
 

@@ -35,7 +35,8 @@ export async function textOf(file) {
   const declared = file.type !== FETCHED && kindOf(file) && /<(?:meta|\?xml)\b[^>]*(?:charset|encoding)=["']?([\w-]+)/i.exec(begins)?.[1];
   try {
     const text = new TextDecoder(marked || declared || "utf-8", { fatal: true }).decode(bytes);
-    return text.replace(/^(\s*<\?xml\b[^>]*?)\s+encoding=["'][^"']*["']/, "$1"); // which it no longer has
+    const declaration = text.slice(0, 200).replace(/^(\s*<\?xml\b[^>]*?)\s+encoding=["'][^"']*["']/, "$1");
+    return declaration + text.slice(200); // as a string it has no encoding
   } catch {
     throw new Problem({ detail: t("file.encoding", { name: short(file.name, 60) }) });
   }

@@ -41,7 +41,6 @@ const modelFor = (draft, task) => (takes(task, draft.asked.model) ? { model: dra
 
 // ---------------------------------------------------------------------- reading
 
-const CDATA = /<!\[CDATA\[([^]*?)\]\]>/g;
 
 // The article is plain, and without what a web page puts around it; what is translated has its markup.
 async function read(draft, how) {
@@ -52,7 +51,7 @@ async function read(draft, how) {
   if (draft.kind === "markdown") draft.article.text = plainMarkdown(draft.raw);
   if (draft.kind === "markdown" || raw.length > (isMarkup ? limits.page : limits.request)) return;
   how.say(t("status.reading"));
-  const html = draft.kind === "xml" ? draft.raw.replace(CDATA, "$1") : draft.raw;
+  const html = draft.kind === "xml" ? draft.raw.replaceAll(/<!\[CDATA\[|\]\]>/g, "") : draft.raw;
   const answer = await post("v1/clean", { [isMarkup ? "html" : "text"]: html }, how).catch((error) => {
     if (draft.kind !== "xml" || !isHopeless(error)) throw error;
   });

@@ -98,7 +98,7 @@ def test_a_number_may_be_written_in_the_other_languages_way(languages, source, o
         (check_numbers, "en-zh", "millions of people", "数百万人", "数千人"),
         (check_numbers, "it-en", "Dieci esperti", "Ten experts", "Eleven experts"),
         (check_bounds, "en-fr", "less than a month", "moins d'un mois", "au moins un mois"),
-        (check_bounds, "en-fr", "less than a month", "moins d'un mois", "plus de un mois"),  # as small models write it
+        (check_bounds, "en-fr", "less than a month", "moins d'un mois", "plus de un mois"),
         (check_bounds, "de-es", "mindestens sechs", "por lo menos seis", "no más de seis"),
         (check_bounds, "en-ru", "no more than six", "не более шести", "не менее шести"),
         (check_bounds, "en-zh", "more than six", "超过六个", "不到六个"),

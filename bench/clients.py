@@ -7,9 +7,10 @@
 For numbers of clients, each of which posts one sentence after another to /v1/translate, and for arrays of
 sentences, one after another. No two sentences are the same, so that nothing comes from a cache. Then
 CTranslate2 gets the same sentences in this process, as many at a time, in one batch on all cores and in a
-batch for each core, with the model's own beams, or greedily with `--quality fast`. All that `--rounds` times.
+batch for each core, with the model's own beams, or greedily with `--quality fast`. All that `--rounds` times:
+more rounds with fewer requests each spare a machine whose speed varies.
 
-Prints a JSON line for each row: `first` and `second` are parts of the time in which batches of first searches
+Prints a JSON line of means for each row: `first` and `second` are parts of the time in which batches of first searches
 and of second tries ran, `waiting` is how long a sentence waited for its batch and `text` what the server
 spent on it beside the model, both in seconds.
 """
@@ -151,14 +152,14 @@ class Plain:
         models = {
             name: load(str(folder), "cpu", inter_threads=a, intra_threads=b) for name, (a, b) in sizes.items()
         }
-        self._ways: dict[str, Callable[..., Any]] = {
+        self.ways: dict[str, Callable[..., Any]] = {
             name: each.generate_batch if causal else each.translate_batch for name, each in models.items()
         }
 
     def measure(self, lists: Sequence[Sequence[str]]) -> Row:
         """Return sentences a second in both ways, list by list, sorted by length and shared out evenly."""
         found = {}
-        for name, run in self._ways.items():
+        for name, run in self.ways.items():
             start = time.perf_counter()
             for texts in lists:
                 sources = sorted(([self._tokens[i] for i in self._encode(text)] for text in texts), key=len)
@@ -182,7 +183,7 @@ def main() -> None:
     parser.add_argument("--sentences", type=Path, help="a file with one a line, in place of made ones")
     parser.add_argument("--clients", type=int, nargs="*", default=[1, 2, 4, 8, 16, 32])
     parser.add_argument("--arrays", type=int, nargs="*", default=[8, 16, 24, 44])
-    parser.add_argument("--each", type=int, default=3, help="so many requests of each client, and arrays")
+    parser.add_argument("--each", type=int, default=3, help="so many requests of each client, and arrays, a round")
     parser.add_argument("--rounds", type=int, default=1)
     parser.add_argument("--catalog", type=Path)
     parser.add_argument("--cache", type=Path, default=Path(platformdirs.user_cache_dir("dragoman")))
@@ -207,8 +208,11 @@ def main() -> None:
             told |= plain.measure([sent[i : i + number] for i in range(0, len(sent), number)])
             found[kind, number].append(told)
     for (kind, number), own in found.items():
-        medians = {name: round(statistics.median(each[name] for each in own), 3) for name in own[0]}
-        print(json.dumps({kind: number, **medians}), flush=True)
+        rates, means = {"sentences_per_s", *plain.ways}, {}
+        for name in own[0]:
+            mean = statistics.harmonic_mean if name in rates else statistics.mean
+            means[name] = round(mean(each[name] for each in own), 3)
+        print(json.dumps({kind: number, **means}), flush=True)
 
 
 if __name__ == "__main__":

@@ -19,7 +19,7 @@ from concurrent.futures import Future
 from dataclasses import dataclass, replace
 from functools import partial
 from itertools import islice
-from math import ceil, sqrt
+from math import ceil, inf, sqrt
 from typing import Any, Protocol
 
 from models.engine.flows import MOST_WAITING, FlowQueue
@@ -143,6 +143,8 @@ class QueueEntry(OutputFuture):
         self.flow = generation.flow
         self.search = generation.decoding
         """What those that share its batch have in common."""
+        self.answered = inf
+        """When it was, if that was before the rest of its batch."""
 
     def expired(self) -> bool:
         return self.generation.deadline is not None and time.monotonic() > self.generation.deadline
@@ -291,7 +293,9 @@ class BatchingEngine:
                 with self._changed:
                     self._num_running -= len(batch)
                     self._running.remove(self._cores(batch[0]))
-                    singles = sum(request.single for request in batch)
+                    # whoever was answered long before waits again by now, or has no more to ask
+                    late = time.monotonic() - MOMENT * self._usual_s
+                    singles = sum(request.single and request.answered >= late for request in batch)
                     waiting = len(self._queue)
                     self._expected = waiting + singles if waiting or singles > 1 else 0
                     self._ended = time.monotonic()
@@ -427,11 +431,15 @@ class BatchingEngine:
             sign.at = time.monotonic()
             return batch[i].stopped()
 
+        def finished(i: int, output: Output) -> None:
+            batch[i].answered = time.monotonic()
+            batch[i].answer(output)
+
         try:
             outputs = self._backend.run(
                 [request.generation for request in batch],
                 stopped,
-                lambda i, output: batch[i].answer(output),
+                finished,
             )
         except Exception as error:
             if len(batch) == 1:

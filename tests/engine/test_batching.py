@@ -4,7 +4,7 @@ import threading
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import CancelledError
+from concurrent.futures import CancelledError, Future
 from dataclasses import replace
 from itertools import chain
 from types import SimpleNamespace
@@ -673,6 +673,52 @@ def test_a_free_worker_waits_a_moment_for_others_only_while_one_runs() -> None:
     engine.close()
     assert [len(batch) for batch in backend.batches if len(batch) > 1] == [2], "these two came together"
     assert backend.batches_at_a_time == 2
+
+
+def test_whoever_was_answered_long_before_the_batch_ended_is_not_waited_for(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """By a clock on which a batch takes 100 seconds: a wait in vain would be 8 seconds of the real one."""
+    clock = [0.0]
+    told = SimpleNamespace(monotonic=lambda: clock[0], perf_counter=lambda: clock[0])
+    monkeypatch.setattr(batching, "time", told)
+
+    class Slow(FakeBackend):
+        def run(
+            self,
+            batch: Sequence[Generation],
+            stopped: Callable[[int], bool],
+            finished: Callable[[int, Output], None],
+        ) -> list[Output]:
+            if len(batch) > 1 and len(self.batches) == 1:
+                self.gate.clear()
+                finished(0, Output(batch[0].source_ids))
+            clock[0] += 100
+            return super().run(batch, stopped, finished)
+
+    backend = Slow()
+    backend.gate.clear()
+    engine = BatchingEngine(backend)
+
+    def ask(i: int) -> Future[Output]:
+        return engine.submit([_generation(i)])[0]
+
+    first = ask(1)
+    assert backend.running.wait(10)
+    second, third = ask(2), ask(3)
+    backend.gate.set()
+    first.result(10)
+    fourth = ask(4)  # the first client again, for whom the next batch waits
+    second.result(10)
+    again = ask(5)
+    backend.gate.set()
+    third.result(10)
+    fourth.result(10)
+    last = [ask(6), ask(7)]
+    for future in (again, *last):
+        future.result(5)
+    engine.close()
+    assert [len(batch) for batch in backend.batches] == [1, 3, 3]
 
 
 @given(

@@ -105,6 +105,7 @@ class SoakCaller:
         self._deadline_s = deadline_s
         self._exact = exact
         self._kinds = [getattr(self, name) for name in dir(self) if name.startswith("do_")]
+        self._began = 0.0
 
     def one(self) -> None:
         """Ask one thing, of a kind at random."""
@@ -112,6 +113,7 @@ class SoakCaller:
         name = kind.__name__.removeprefix("do_")
         with self._findings.lock:
             self._findings.asked[name] += 1
+        self._began = time.monotonic()
         try:
             kind()
         except Interrupted:
@@ -230,8 +232,11 @@ class SoakCaller:
         given = {"name": "translate", "arguments": {"text": text, "source": "en", "target": "fr"}}
         body = {"jsonrpc": "2.0", "id": 1, "method": "tools/call", "params": given}
         headers = [JSON, ("Accept", "application/json, text/event-stream")]
-        told = json.loads(self._ask("POST", "/mcp", headers, json.dumps(body).encode()).body)
-        self._same(f"translate {text}", told["result"]["structuredContent"]["translation"])
+        told = json.loads(self._ask("POST", "/mcp", headers, json.dumps(body).encode()).body)["result"]
+        if told.get("isError") and self._was_disturbed():  # what is a 503 elsewhere
+            raise Interrupted
+        assert "structuredContent" in told, told
+        self._same(f"translate {text}", told["structuredContent"]["translation"])
 
     def do_metrics(self) -> None:
         assert b"dragoman_" in self._ask("GET", "/metrics").body
@@ -359,8 +364,14 @@ class SoakCaller:
             if not self._disturbances.between(start, time.monotonic()):
                 raise
 
+    def _was_disturbed(self) -> bool:
+        return self._disturbances.between(self._began, time.monotonic())
+
     def _same(self, asked: str, got: str) -> None:
+        """Find the text that others got. A second try that a kill ended leaves the first one, with its flag."""
         assert got.strip(), f"an empty answer to {asked}"
+        if self._was_disturbed():
+            return
         with self._findings.lock:
             before = self._findings.texts.setdefault(asked, got)
             self._findings.repeated += before is not got

@@ -164,6 +164,20 @@ def test_a_translation_whose_words_cannot_be_scored_stays() -> None:
     assert [(flag.kind, flag.weakest) for flag in done.segments[0].flags] == [("doubtful", None)]
 
 
+@pytest.mark.parametrize(("quality", "scored"), [("best", True), ("fast", False)])
+def test_words_are_scored_after_beams_unless_speed_is_wanted(quality: Any, scored: bool) -> None:
+    class Wordless(Backend):
+        def run(self, batch: Any, *more: Any) -> list[Output]:
+            return [
+                replace(each, score=LOST, token_log_probabilities=()) for each in super().run(batch, *more)
+            ]
+
+    backend = Wordless()
+    done = run(translator(BatchingEngine(backend)).steps(asked(EASY, quality=quality))).unwrap()
+    assert [flag.kind for flag in done.segments[0].flags] == ["doubtful"]
+    assert any(each[0].decoding.only_scores for each in backend.batches) == scored
+
+
 def test_a_cancelled_request_ends_its_second_searches() -> None:
     cancel = CancelToken()
     stops: list[bool] = []

@@ -10,9 +10,9 @@ CTranslate2 gets the same sentences in this process, as many at a time, in one b
 batch for each core, with the model's own beams, or greedily with `--quality fast`. All that `--rounds` times:
 more rounds with fewer requests each spare a machine whose speed varies.
 
-Prints a JSON line of means for each row: `first` and `second` are parts of the time in which batches of first searches
-and of second tries ran, `waiting` is how long a sentence waited for its batch and `text` what the server
-spent on it beside the model, both in seconds.
+Prints a JSON line of means for each row: `first` and `second` are parts of the time in which batches of first
+searches and of second tries ran, `waiting` is how long a sentence waited for its batch and `text` what the
+server spent on it beside the model, both in seconds.
 """
 
 import argparse
@@ -183,7 +183,9 @@ def main() -> None:
     parser.add_argument("--sentences", type=Path, help="a file with one a line, in place of made ones")
     parser.add_argument("--clients", type=int, nargs="*", default=[1, 2, 4, 8, 16, 32])
     parser.add_argument("--arrays", type=int, nargs="*", default=[8, 16, 24, 44])
-    parser.add_argument("--each", type=int, default=3, help="so many requests of each client, and arrays, a round")
+    parser.add_argument(
+        "--each", type=int, default=3, help="so many requests of each client, and arrays, a round"
+    )
     parser.add_argument("--rounds", type=int, default=1)
     parser.add_argument("--catalog", type=Path)
     parser.add_argument("--cache", type=Path, default=Path(platformdirs.user_cache_dir("dragoman")))

@@ -76,6 +76,7 @@ ELSEWHERE = {
     "max_new_tokens": "it is a field of the entry itself",
     "min_new_tokens": "requests and lengths choose it",
     "num_return_sequences": "requests choose it",
+    "ends_loops": "the translator chooses it",
     "only_scores": "then nothing is searched",
 }
 """Fields of Decoding that an entry's `decoding` does not have, and why."""

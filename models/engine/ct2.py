@@ -47,6 +47,9 @@ greedily 41.8 and 33.5; with four beams a batch a core is faster."""
 BEAM_ROWS = 128
 """About as many hypotheses are searched at a time on a CPU; larger batches come one part after another."""
 
+LEAST_LOOP = 24
+"""Tokens: what goes round for fewer is no loop yet, however short its source is."""
+
 MOST_WORKERS = 16
 
 MEETING_S = 1.0
@@ -291,6 +294,7 @@ class _StepCallback:
         self._stopped = stopped
         self._finished = finished
         self._steps: list[list[tuple[int, float]]] = [[] for _ in batch]
+        self._looped: set[int] = set()
 
     def __call__(self, step: Any) -> bool:
         i = step.batch_id
@@ -301,9 +305,16 @@ class _StepCallback:
         stops = step.token_id in decoding.stop_token_ids
         if generation.on_token is not None and not forced_first and not stops:
             generation.on_token(step.token_id)
-        if step.is_last and self._finished and decoding.stop_token_ids:  # else the stops are not known
+        if (
+            decoding.ends_loops
+            and len(seen) % 8 == 0
+            and is_loop(generation.source_ids, [token for token, _ in seen])
+        ):
+            self._looped.add(i)
+        ends = step.is_last or i in self._looped
+        if ends and self._finished and decoding.stop_token_ids:  # else the stops are not known
             self._finished(i, self._whole(i, decoding))
-        return self._stopped(i) or len(seen) >= decoding.max_new_tokens
+        return ends or self._stopped(i) or len(seen) >= decoding.max_new_tokens
 
     def _whole(self, i: int, decoding: Decoding) -> Output:
         seen = self._steps[i]
@@ -316,6 +327,8 @@ class _StepCallback:
 
     def told(self, i: int, output: Output) -> Output:
         """Return item i's output with the log probability of each token, if it `tells` them."""
+        if i in self._looped:
+            output = replace(output, finish="length")
         if not self._tells:
             return output
         first = 0 if self._batch[i].decoding.forced_bos_token_id is None else 1
@@ -323,6 +336,18 @@ class _StepCallback:
         return replace(
             output, token_log_probabilities=tuple(round(log_probability, 3) for _, log_probability in steps)
         )
+
+
+def is_loop(source: Sequence[int], written: Sequence[int]) -> bool:
+    """Return whether the end of what is written, as long as the source, is the same three times or more.
+
+    Never for a source that repeats itself.
+    """
+    tokens = max(LEAST_LOOP, len(source))
+    if len(written) < tokens or 2 * len(set(source)) < len(source):
+        return False
+    end = written[-tokens:]
+    return any(end[period:] == end[:-period] for period in range(1, tokens // 3 + 1))
 
 
 # ------------------------------------------------------------------------------------- threads

@@ -34,6 +34,9 @@ class Decoding:
     """Beam search shares out what suppressed tokens would have had; Marian's models want it."""
     stop_token_ids: tuple[int, ...] = ()
     """The first of these ends the output; empty means the model's own end token."""
+    ends_loops: bool = False
+    """Where an engine can, a greedy output ends, with `finish` `length`, once it repeats itself for as many
+    tokens as its source has."""
     only_scores: bool = False
     """Nothing is searched: the output is what the model tells of its source, `token_log_probabilities`."""
 

@@ -538,7 +538,7 @@ def _parts(
             decoding = replace(decoding, num_beams=beams, num_return_sequences=wanted)
         if decoding.num_beams == 1 and model.entry.kind == "causal":
             own = min(decoding.max_new_tokens, max(LEAST_NEW_TOKENS, room))
-            decoding = replace(decoding, max_new_tokens=own)
+            decoding = replace(decoding, max_new_tokens=own, ends_loops=True)
         generations.append(Generation(ids, decoding))
     return generations
 

@@ -20,7 +20,7 @@ from models import cpu
 from models.codec import CompletionCodec, Purpose
 from models.convert import to_ctranslate2
 from models.engine import ct2
-from models.engine.ct2 import TokenTable, read_tokens
+from models.engine.ct2 import TokenTable, is_loop, read_tokens
 from models.engine.protocol import Generation, Output
 from models.languages import Languages
 
@@ -169,6 +169,39 @@ def test_a_greedy_search_ends_at_its_own_limit_in_any_batch(
         assert output.score == pytest.approx(alone.score, abs=1e-3)
         assert len(output.token_log_probabilities) == len(output.token_ids)
     assert [each.finish for each in together[:2]] == ["length", "length"]
+
+
+def test_a_loop_ends_early_and_all_else_as_it_does(backend: ct2.Ct2Backend, batch: list[Generation]) -> None:
+    greedy = dataclasses.replace(
+        batch[0].decoding, num_beams=1, max_new_tokens=90, stop_token_ids=(1,), ends_loops=True
+    )
+    only = tuple(i for i in range(backend.vocabulary_size()) if i not in (1, 30))
+    sources = [tuple(range(first, first + 20)) for first in range(20, 60, 5)]
+    for decoding in (greedy, dataclasses.replace(greedy, suppressed_token_ids=only, min_new_tokens=60)):
+        told: dict[int, Output] = {}
+        ended = backend.run([Generation(each, decoding) for each in sources], _never, told.__setitem__)
+        plain = dataclasses.replace(decoding, ends_loops=False)
+        whole = backend.run([Generation(each, plain) for each in sources], _never)
+        if decoding is greedy:
+            assert ended == whole
+        else:
+            assert min(len(each.token_ids) for each in whole) >= 60
+            assert {(each.token_ids, each.finish) for each in ended} == {((30,) * 24, "length")}
+            assert ended == [told[i] for i in range(len(sources))]
+            assert {len(each.token_log_probabilities) for each in ended} == {24}
+
+
+@given(st.data())
+def test_only_what_comes_three_times_or_more_is_a_loop(data: st.DataObject) -> None:
+    source = data.draw(st.lists(st.integers(0, 9), min_size=1, max_size=40, unique=True), label="source")
+    tokens = max(ct2.LEAST_LOOP, len(source))
+    period = data.draw(st.lists(st.integers(10, 12), min_size=1, max_size=tokens // 3))
+    before = data.draw(st.lists(st.integers(0, 9), max_size=30, unique=True))
+    loop = [*before, *(period * tokens)[:tokens]]
+    assert is_loop(source, loop)
+    assert not is_loop(source, loop[1 - tokens :]), "too short"
+    assert not is_loop(source, [*loop, 99]), "it is over"
+    assert not is_loop([1] * 50, period * 50), "the source repeats itself too"
 
 
 def test_a_part_that_nobody_waits_for_is_left_out(backend: ct2.Ct2Backend, batch: list[Generation]) -> None:

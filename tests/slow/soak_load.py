@@ -368,7 +368,7 @@ class SoakCaller:
         return self._disturbances.between(self._began, time.monotonic())
 
     def _same(self, asked: str, got: str) -> None:
-        """Find the text that others got. A second try that a kill ended leaves the first one, with its flag."""
+        """The text is what others got. A second try that a kill ended leaves the first, with a flag."""
         assert got.strip(), f"an empty answer to {asked}"
         if self._was_disturbed():
             return

@@ -4,6 +4,7 @@ Run as a program it serves itself with the real server, for the tests that need 
 """
 
 import json
+import signal
 import sys
 import tempfile
 import threading
@@ -271,6 +272,7 @@ class FakeRuntime(PooledRuntime):
 
 def main() -> None:
     """Serve; the argument is JSON: settings, the server's constants, `closed`, `loads`, `builds`."""
+    signal.signal(signal.SIGHUP, signal.SIG_DFL)  # ignored where the tests run under nohup
     given = json.loads(sys.argv[1])
     for name in ("IDLE_S", "CONNECTIONS", "LEAST_BYTES_PER_S", "ANSWER_BYTES"):
         setattr(server, name, given.pop(name, getattr(server, name)))

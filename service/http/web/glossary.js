@@ -46,6 +46,7 @@ export async function open(asking) {
     own.replaceChildren(...[...page.options].slice(1).map((option) => new Option(option.textContent, option.value)));
     if (page.value && page.value !== "auto") own.value = page.value;
   }
+  $("#terms-delete").hidden = true; // until what it would delete is seen
   card.showModal();
   await tried(async () => {
     const glossaries = await choices.fillGlossaries(how);
@@ -73,7 +74,7 @@ async function load() {
   for (const part of card.querySelectorAll(".server")) part.hidden = isHere();
   name.required = !isHere();
   name.value = isHere() || !which.value ? "" : which.selectedOptions[0].textContent;
-  $("#terms-delete").hidden = !which.value;
+  $("#terms-delete").hidden = true;
   if (isHere()) return fill(keep.terms()[target.value]);
   if (!which.value) return fill();
   stored = (await get(`v1/glossaries/${which.value}`, how)).dictionaries;
@@ -90,6 +91,7 @@ function showPair() {
 }
 
 function fill(entries = {}) {
+  $("#terms-delete").hidden = !which.value;
   $("#terms-delete").dataset.sure = "";
   $("#terms-delete").textContent = t("glossary.delete");
   rows.replaceChildren();

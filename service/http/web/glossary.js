@@ -46,7 +46,7 @@ export async function open(asking) {
     own.replaceChildren(...[...page.options].slice(1).map((option) => new Option(option.textContent, option.value)));
     if (page.value && page.value !== "auto") own.value = page.value;
   }
-  $("#terms-delete").hidden = true; // until what it would delete is seen
+  empty();
   card.showModal();
   await tried(async () => {
     const glossaries = await choices.fillGlossaries(how);
@@ -70,11 +70,12 @@ async function tried(act) {
 // Show what the chosen glossary has; of several pairs of languages the first.
 async function load() {
   stored = [];
+  empty();
   $(".fine", card).textContent = t(isHere() ? "glossary.about.browser" : "glossary.about.server");
   for (const part of card.querySelectorAll(".server")) part.hidden = isHere();
   name.required = !isHere();
   name.value = isHere() || !which.value ? "" : which.selectedOptions[0].textContent;
-  $("#terms-delete").hidden = true;
+  $("#terms-delete").hidden = !which.value;
   if (isHere()) return fill(keep.terms()[target.value]);
   if (!which.value) return fill();
   stored = (await get(`v1/glossaries/${which.value}`, how)).dictionaries;
@@ -90,8 +91,14 @@ function showPair() {
   for (const pair of typed) add(...pair);
 }
 
+// Until a glossary is shown nothing of it can be edited, saved or deleted.
+function empty() {
+  rows.replaceChildren();
+  for (const each of card.querySelectorAll("form button:not(.close)")) each.disabled = true;
+}
+
 function fill(entries = {}) {
-  $("#terms-delete").hidden = !which.value;
+  for (const each of card.querySelectorAll("form button:not(.close)")) each.disabled = false;
   $("#terms-delete").dataset.sure = "";
   $("#terms-delete").textContent = t("glossary.delete");
   rows.replaceChildren();

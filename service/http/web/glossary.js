@@ -92,16 +92,15 @@ function showPair() {
 }
 
 // Until a glossary is shown nothing of it can be edited, saved or deleted.
-function empty() {
+function empty(disabled = true) {
   rows.replaceChildren();
-  for (const each of card.querySelectorAll("form button:not(.close)")) each.disabled = true;
+  for (const each of card.querySelectorAll("form button:not(.close)")) each.disabled = disabled;
 }
 
 function fill(entries = {}) {
-  for (const each of card.querySelectorAll("form button:not(.close)")) each.disabled = false;
+  empty(false);
   $("#terms-delete").dataset.sure = "";
   $("#terms-delete").textContent = t("glossary.delete");
-  rows.replaceChildren();
   for (const pair of Object.entries(entries)) add(...pair);
   add();
   filled = lines().map(String);

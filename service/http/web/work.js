@@ -41,7 +41,6 @@ const modelFor = (draft, task) => (takes(task, draft.asked.model) ? { model: dra
 
 // ---------------------------------------------------------------------- reading
 
-
 // The article is plain, and without what a web page puts around it; what is translated has its markup.
 async function read(draft, how) {
   const raw = new Text(draft.raw);

@@ -190,8 +190,8 @@ class BatchingEngine:
         self._parts: dict[Decoding, list[list[QueueEntry]]] = {}
         """What waits, as it was shared out; forgotten when more comes."""
         self._num_running = 0
-        self._running: list[int] = []
-        """The cores that each of the batches that run now is to have."""
+        self._running = 0
+        """Batches."""
         self._expected = 0
         """How many will wait soon after the last batch has ended, if its clients go on."""
         self._usual_s = self._ended = 0.0
@@ -292,7 +292,7 @@ class BatchingEngine:
             finally:
                 with self._changed:
                     self._num_running -= len(batch)
-                    self._running.remove(self._cores(batch[0]))
+                    self._running -= 1
                     # whoever was answered long before waits again by now, or has no more to ask
                     late = time.monotonic() - MOMENT * self._usual_s
                     singles = sum(request.single and request.answered >= late for request in batch)
@@ -309,7 +309,7 @@ class BatchingEngine:
                 if self._closing and not self._queue:
                     return None
                 moment_s = self._moment_s() if self._queue else self._rest_s()
-                if moment_s == 0 and not (self._queue and self._is_busy()):
+                if moment_s == 0 and not (self._queue and self._running >= self._most()):
                     break
                 self._changed.wait(moment_s or None)
             if not self._queue:
@@ -320,24 +320,15 @@ class BatchingEngine:
             for request in batch:
                 self._queue.take(request)
             self._num_running += len(batch)
-            cores = self._cores(batch[0])
-            self._running.append(cores)
-            self._backend.batches_at_a_time = min(self._most(cores), len(self._running) + others)
+            self._running += 1
+            self._backend.batches_at_a_time = min(self._most(), self._running + others)
             self._changed.notify_all()
             return batch
 
-    def _cores(self, request: QueueEntry) -> int:
-        """Return how many cores the request's batch is to have."""
-        return self._sizes.of(request.search).cores
-
-    def _most(self, cores: int) -> int:
-        """Return how many batches may run at a time, if each is to have so many cores."""
+    def _most(self) -> int:
+        """Return how many batches may run at a time now."""
+        cores = self._sizes.cores
         return self._backend.workers if cores == 1 else self._backend.at_a_time(cores)
-
-    def _is_busy(self) -> bool:
-        """Return True if no other batch may run beside those that do."""
-        kinds = {*self._running, self._cores(self._queue.first())}
-        return bool(self._running) and len(self._running) >= min(map(self._most, kinds))
 
     def _moment_s(self) -> float:
         """How much longer to wait for others before the next batch.
@@ -352,7 +343,7 @@ class BatchingEngine:
         if sum(request.rows for request in islice(self._queue, least)) >= least:
             return 0.0
         since, moment_s = [request.since for request in self._queue], MOMENT * self._usual_s
-        if not self._running and (self._most(self._cores(first)) > 1 or min(since) > self._ended + moment_s):
+        if not self._running and (self._most() > 1 or min(since) > self._ended + moment_s):
             return 0.0
         end = min(
             max(*since, self._ended) + moment_s,
@@ -380,9 +371,9 @@ class BatchingEngine:
         """
         in_turn = list(self._queue)
         first = in_turn[0]
-        search, cores = first.search, self._cores(first)
+        search = first.search
         alike = [r for r in in_turn if r.search == search]
-        unlike = any(r.search != search and self._cores(r) == cores for r in in_turn)
+        unlike = any(r.search != search for r in in_turn)
         parts = self._parts.get(search, [])
         if not any(first in part for part in parts):
             some = alike[: LOOK_AHEAD * self._max_batch_size]
@@ -392,7 +383,7 @@ class BatchingEngine:
         part = in_order([request for request in whole if request is first or not request.done()], alike)
         # Half of what waits and runs while another batch can run beside one that does; else all of it.
         most = len(in_turn) + self._num_running
-        if self._running and self._most(cores) > 1:
+        if self._running and self._most() > 1:
             most = (most + 1) // 2
         batch = without_late_singles(part, most, alike)
         left = [each for each in parts if each is not whole]

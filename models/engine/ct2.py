@@ -31,18 +31,18 @@ from models.errors import EngineFailed
 
 log = logging.getLogger(__name__)
 
+_TOGETHER = replace(CPU_SIZES, cores=2)
 SIZES = {
-    False: replace(CPU_SIZES, greedy=replace(CPU_SIZES, cores=2)),
+    False: CPU_SIZES,
     True: replace(
-        CPU_SIZES,
-        cores=2,
-        greedy=replace(CPU_SIZES, least_rows=16, good_rows=24, most_rows=64, cores=2, own_limits=True),
+        _TOGETHER, greedy=replace(_TOGETHER, least_rows=16, good_rows=24, most_rows=64, own_limits=True)
     ),
 }
-"""The sizes of batches on CPUs, by whether a model is causal. Measured on two cores (AMD EPYC, quiet,
-2026-11-30), sentences a second with one batch on both cores, and with a batch on each: the bundled causal
-model greedily 16 in hand 9.4 and 6.9, 24 in hand 11.0 and 4.1; with four beams 3.1 and 2.9. A Marian model
-greedily 41.8 and 33.5; with four beams a batch a core is faster."""
+"""The sizes of batches on CPUs, by whether a model is causal. Sentences a second with one batch on two cores,
+and with one on each (AMD EPYC, quiet): the bundled causal model in CTranslate2 greedily, 16 in hand, 9.4 and
+6.9, 24 in hand 11.0 and 4.1, with four beams 3.1 and 2.9 (2026-11-30); sixteen clients of its server 3.5 and
+3.1 (2026-12-01). A Marian model's server greedily, means of two runs: sixteen clients 20.9 and 26.8, arrays
+of 64 40.8 and 57.9, a file 55.3 and 73.3 (2026-12-01); with four beams a batch a core is faster too."""
 
 BEAM_ROWS = 128
 """About as many hypotheses are searched at a time on a CPU; larger batches come one part after another."""

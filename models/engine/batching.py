@@ -189,9 +189,7 @@ class BatchingEngine:
         self._queue = FlowQueue[QueueEntry]()
         self._parts: dict[Decoding, list[list[QueueEntry]]] = {}
         """What waits, as it was shared out; forgotten when more comes."""
-        self._num_running = 0
-        self._running = 0
-        """Batches."""
+        self._batches_running = self._requests_running = 0
         self._expected = 0
         """How many will wait soon after the last batch has ended, if its clients go on."""
         self._usual_s = self._ended = 0.0
@@ -256,7 +254,7 @@ class BatchingEngine:
         with self._changed:
             return EngineStats(
                 queued=len(self._queue),
-                running=self._num_running,
+                running=self._requests_running,
                 requests=self._requests,
                 batches=self._batches,
                 source_tokens=self._source_tokens,
@@ -291,8 +289,8 @@ class BatchingEngine:
                     request.answer(EngineFailed("the engine failed; try again"))
             finally:
                 with self._changed:
-                    self._num_running -= len(batch)
-                    self._running -= 1
+                    self._requests_running -= len(batch)
+                    self._batches_running -= 1
                     # whoever was answered long before waits again by now, or has no more to ask
                     late = time.monotonic() - MOMENT * self._usual_s
                     singles = sum(request.single and request.answered >= late for request in batch)
@@ -309,7 +307,7 @@ class BatchingEngine:
                 if self._closing and not self._queue:
                     return None
                 moment_s = self._moment_s() if self._queue else self._rest_s()
-                if moment_s == 0 and not (self._queue and self._running >= self._most()):
+                if moment_s == 0 and not (self._queue and self._batches_running >= self._most()):
                     break
                 self._changed.wait(moment_s or None)
             if not self._queue:
@@ -319,9 +317,9 @@ class BatchingEngine:
             batch, others = self._choose()
             for request in batch:
                 self._queue.take(request)
-            self._num_running += len(batch)
-            self._running += 1
-            self._backend.batches_at_a_time = min(self._most(), self._running + others)
+            self._requests_running += len(batch)
+            self._batches_running += 1
+            self._backend.batches_at_a_time = min(self._most(), self._batches_running + others)
             self._changed.notify_all()
             return batch
 
@@ -336,14 +334,14 @@ class BatchingEngine:
         Nothing unless a batch runs by now, or has just ended where one runs at a time, and had company. Those
         that it answered may be on their way again, so the wait counts from its end.
         """
-        if self._closing or not (self._running or len(self._queue) < self._expected):
+        if self._closing or not (self._batches_running or len(self._queue) < self._expected):
             return 0.0
         first = self._queue.first()
         least = self._sizes.of(first.search).least_rows
         if sum(request.rows for request in islice(self._queue, least)) >= least:
             return 0.0
         since, moment_s = [request.since for request in self._queue], MOMENT * self._usual_s
-        if not self._running and (self._most() > 1 or min(since) > self._ended + moment_s):
+        if not self._batches_running and (self._most() > 1 or min(since) > self._ended + moment_s):
             return 0.0
         end = min(
             max(*since, self._ended) + moment_s,
@@ -353,7 +351,7 @@ class BatchingEngine:
 
     def _rest_s(self) -> float | None:
         """How much longer to rest before memory is given back; None if that is done, or a batch runs."""
-        if self._rested or self._running:
+        if self._rested or self._batches_running:
             return None
         return max(0.0, self._ended + REST_S - time.monotonic())
 
@@ -382,8 +380,8 @@ class BatchingEngine:
         # Even the first may have been cancelled by now.
         part = in_order([request for request in whole if request is first or not request.done()], alike)
         # Half of what waits and runs while another batch can run beside one that does; else all of it.
-        most = len(in_turn) + self._num_running
-        if self._running and self._most() > 1:
+        most = len(in_turn) + self._requests_running
+        if self._batches_running and self._most() > 1:
             most = (most + 1) // 2
         batch = without_late_singles(part, most, alike)
         left = [each for each in parts if each is not whole]
